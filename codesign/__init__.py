@@ -1,0 +1,1 @@
+"""codesign: a hardware co-design compiler for trained neural networks."""

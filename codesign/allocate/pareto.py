@@ -1,0 +1,154 @@
+"""`allocate.pareto`: the whole Pareto front of loss against cost, and the best point under the budget."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from codesign.allocate._losses import density_table, loss_table
+from codesign.allocate._milp import pareto_front
+from codesign.allocate._problem import Problem, Table, make_problem
+from codesign.allocate.costs.bops_campos import bops
+from codesign.design import Allocation, Design, Front, Point
+from codesign.errors import InputError
+from codesign.graph import Graph
+from codesign.passes import Context, Pass
+
+
+@dataclass(frozen=True)
+class Pareto(Pass):
+    """Choose bits: provably the least predicted loss among all assignments that the budget allows.
+
+    The predicted loss is 1/2 sum over tensors of mean Hessian trace times squared quantization error
+    (HAWQ-V2, arXiv 1911.03852). The cost is BOPs (arXiv 2304.06745) of the real graph: an activation's bits count in
+    the layer that reads it, and a weight that rounds to zero costs no product. Fine-tuning keeps those zero, so the
+    built network's BOPs are at most the cost given here.
+
+    Args:
+        budget_bops: Most BOPs allowed; without it the point with the least loss is taken.
+        weight_bits: Fewest and most bits of a weight tensor.
+        activations: "tied" gives an activation the bits of the weights before it plus activation_offset;
+            "free" chooses them by themselves.
+        activation_offset: Bits that a tied activation has beyond the weights before it.
+        activation_bits: Fewest and most bits of a free activation.
+        input_bits: Bits of the network's inputs.
+        calibration: Training samples on which activations are looked at.
+    """
+
+    budget_bops: float | None = None
+    weight_bits: tuple[int, int] = (4, 8)
+    activations: Literal["tied", "free"] = "tied"
+    activation_offset: int = 3
+    activation_bits: tuple[int, int] = (4, 11)
+    input_bits: int = 16
+    calibration: int = 4096
+
+    reads: ClassVar[tuple[str, ...]] = ("graph", "dataset", "sensitivity")
+    writes: ClassVar[tuple[str, ...]] = ("front", "allocation")
+    distributions: ClassVar[tuple[str, ...]] = ("torch", "scipy")
+
+    def __post_init__(self) -> None:
+        for option, (low, high) in {"weight_bits": self.weight_bits, "activation_bits": self.activation_bits}.items():
+            if not 2 <= low <= high <= 24:
+                raise InputError(f"allocate.pareto, {option}", f"{low} to {high}", "2 to 24 bits, the fewest first")
+        if not 2 <= self.input_bits <= 24:
+            raise InputError("allocate.pareto, input_bits", f"{self.input_bits}", "2 to 24")
+        if not 1 - self.weight_bits[0] < self.activation_offset <= 16:
+            raise InputError("allocate.pareto, activation_offset", f"{self.activation_offset}", "2 bits at least, in all")
+
+    def run(self, design: Design, context: Context) -> Mapping[str, object]:
+        """Find the front by epsilon constraint, then pick under the budget."""
+        graph = design.graph
+        widths = self._widths(graph)
+        problem = self.problem(graph, loss_table(design, widths, self.calibration), density_table(graph, widths))
+        points = []
+        for picks in pareto_front(problem):
+            points.append(problem.point(picks))
+            context.progress("Pareto points", len(points), 0)
+        points.reverse()
+        front = Front("bops", tuple(points), tuple(self._uniform(problem)))
+        return {"front": front, "allocation": choose(front, self.budget_bops)}
+
+    def problem(self, graph: Graph, losses: Table, densities: Table) -> Problem:
+        """The problem for given tables.
+
+        Args:
+            graph: The network.
+            losses: Expected loss increase by tensor and bits.
+            densities: Fraction of nonzero weights by weight tensor and bits.
+        """
+        shapes = graph.shapes()
+        work = {
+            node.name: node.op.work([shapes[name] for name in node.inputs], shapes[node.output])
+            for node in graph.weighted()
+        }
+        weights = {node.name: node.op.parameters()["weight"] for node in graph.weighted()}
+
+        def layer_cost(name: str, weight_bits: int, activation_bits: int) -> float:
+            return bops(work[name], weight_bits, activation_bits, densities[weights[name]][weight_bits])
+
+        return make_problem(graph, self._choices(graph), losses, layer_cost)
+
+    def _choices(self, graph: Graph) -> list[tuple[dict[str, int], ...]]:
+        """Per variable its choices: a weight tensor with the activations tied to it, or one free tensor."""
+        low, high = self.weight_bits
+        weights = [node.op.parameters()["weight"] for node in graph.weighted()]
+        tied: dict[str, list[str]] = {name: [] for name in weights}
+        choices: list[tuple[dict[str, int], ...]] = []
+        for name in graph.activations():
+            before = graph.feeding(name)
+            if name in graph.inputs:
+                choices.append(({name: self.input_bits},))
+            elif self.activations == "tied" and before is not None:
+                tied[before.op.parameters()["weight"]].append(name)
+            else:
+                choices.append(tuple({name: bits} for bits in _span(self.activation_bits)))
+        offset = self.activation_offset
+        for weight in weights:
+            choices.append(
+                tuple({weight: b, **dict.fromkeys(tied[weight], b + offset)} for b in range(low, high + 1))
+            )
+        return choices
+
+    def _widths(self, graph: Graph) -> dict[str, list[int]]:
+        """Every width that a tensor may get."""
+        widths: dict[str, list[int]] = {}
+        for variable in self._choices(graph):
+            for bits in variable:
+                for name, width in bits.items():
+                    widths.setdefault(name, []).append(width)
+        return widths
+
+    def _uniform(self, problem: Problem) -> list[Point]:
+        """The assignments with one weight width for all layers, where activations can follow by the offset."""
+        points: list[Point] = []
+        for bits in _span(self.weight_bits):
+            allowed = (bits, bits + self.activation_offset, self.input_bits)
+            picks = [
+                [k for k, choice in enumerate(variable.choices) if all(b in allowed for b in choice.values())]
+                for variable in problem.variables
+            ]
+            if all(picks):
+                points.append(problem.point([options[0] for options in picks]))
+        return points
+
+
+def choose(front: Front, budget: float | None) -> Allocation:
+    """The point of a front with the least loss among those within the budget.
+
+    Raises:
+        InputError: No point is; the message says the smallest budget that can be met.
+    """
+    within = [i for i, point in enumerate(front.points) if budget is None or point.cost <= budget]
+    if budget is not None and not within:
+        least = front.points[0].cost
+        raise InputError(
+            "allocate.pareto, budget_bops",
+            f"{budget:g}, which no assignment of bits meets",
+            f"at least {least:,.0f}",
+            "raise the budget, or allow fewer bits (weight_bits)",
+        )
+    return Allocation(front.points[within[-1]], budget, within[-1])
+
+
+def _span(bits: tuple[int, int]) -> range:
+    return range(bits[0], bits[1] + 1)

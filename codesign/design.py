@@ -1,0 +1,238 @@
+"""The frozen record that passes read and write, and the small records inside it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn, Self
+
+from codesign.arrays import FloatArray, IntArray
+from codesign.errors import ContractError
+from codesign.fixed import Fixed
+from codesign.graph import Graph
+from codesign.quantized import Quantized
+from codesign.target import Target
+
+#: How a number is known: a model's estimate, bit-exact simulation, a synthesis tool's count,
+#: after place and route, or a vendor tool's report.
+Kind = Literal["estimated", "simulated", "synthesized", "placed", "reported"]
+Status = Literal["exact", "differs", "not_checked"]
+SplitName = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number with its unit, how it is known, and the pass that found it (``by``)."""
+
+    value: float
+    unit: str
+    kind: Kind
+    by: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One hop of the chain of proofs: integers of ``start`` against integers of ``end``.
+
+    Args:
+        start, end: The two representations.
+        inputs: Input vectors compared.
+        mismatches: Input vectors on which any output integer differs.
+        status: ``not_checked`` if the hop could not be run here.
+        detail: The number type it was run in, or why it was not checked.
+    """
+
+    start: str
+    end: str
+    inputs: int
+    mismatches: int
+    status: Status
+    detail: str
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file or folder that the build gives out.
+
+    Args:
+        path: Where it goes, relative to the build directory.
+        digest: SHA-256 of the file; for a folder, of its listing (``SHA-256  relative path`` lines, sorted).
+        folder: Whether it is a folder.
+    """
+
+    path: str
+    digest: str
+    folder: bool = False
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples of one split: inputs ``[samples, ...]`` per graph input, and class labels ``[samples]``."""
+
+    inputs: tuple[FloatArray, ...]
+    labels: IntArray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Inputs as the first quantizer sees them, and labels.
+
+    Args:
+        inputs: ``[samples, ...]`` float32 per graph input, normalization applied.
+        labels: ``[samples]`` class indices.
+        rows: First and last-plus-one row of each split.
+        classes: Class names, in label order; may be empty.
+        mean, scale: The normalization that was applied per input, ``(raw - mean) / scale``; None if none was.
+    """
+
+    inputs: tuple[FloatArray, ...]
+    labels: IntArray
+    rows: dict[SplitName, tuple[int, int]]
+    classes: tuple[str, ...] = ()
+    mean: tuple[FloatArray, ...] | None = None
+    scale: tuple[FloatArray, ...] | None = None
+
+    def split(self, name: SplitName) -> Split:
+        """The samples of a split."""
+        start, stop = self.rows[name]
+        return Split(tuple(x[start:stop] for x in self.inputs), self.labels[start:stop])
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Trace of a diagonal block of the loss's Hessian, with the standard error that the finite data gives it.
+
+    Args:
+        value: Sum over the block's elements.
+        stderr: Standard error of ``value``.
+        size: Elements in the block (for an activation: of one sample).
+    """
+
+    value: float
+    stderr: float
+    size: int
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How much the loss bends when a tensor is perturbed.
+
+    Args:
+        metric: ``hessian`` (exact), or ``gauss_newton`` where the network is not piecewise linear.
+        parameters, activations: Traces by tensor name.
+        samples: Data samples used.
+        loss: Mean loss on them.
+    """
+
+    metric: Literal["hessian", "gauss_newton"]
+    parameters: dict[str, Trace]
+    activations: dict[str, Trace]
+    samples: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """One assignment of bits: predicted loss increase, its cost, and the bits by tensor name."""
+
+    loss: float
+    cost: float
+    bits: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Front:
+    """All Pareto-optimal assignments, cost rising and predicted loss falling; ``uniform`` ones beside them."""
+
+    cost: str
+    points: tuple[Point, ...]
+    uniform: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """The chosen point, the budget that it was chosen under (None: no limit), and its place in the front."""
+
+    point: Point
+    budget: float | None
+    index: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Fine-tuned float parameters and the formats that they were tuned for (biases excepted: their format follows).
+
+    Args:
+        parameters: Float parameters by name.
+        formats: ``Fixed`` of weights and activations by tensor name.
+        epochs: Validation loss after each epoch.
+        best_epoch: The epoch that was kept, from 1; 0 if the start was never bettered.
+    """
+
+    parameters: dict[str, FloatArray]
+    formats: dict[str, Fixed]
+    epochs: tuple[float, ...]
+    best_epoch: int
+
+
+class Design:
+    """The state of a build: a frozen record of the fields below, each there once a pass has written it.
+
+    Raises:
+        ContractError: Reading a field that no pass has written, naming it.
+    """
+
+    target: Target
+    dataset: Dataset
+    graph: Graph
+    sensitivity: Sensitivity
+    front: Front
+    allocation: Allocation
+    trained: Trained
+    quantized: Quantized
+    artifacts: dict[str, Artifact]
+    measures: dict[str, Measure]
+    checks: dict[str, Check]
+    notices: dict[str, str]
+    report: dict[str, Any]
+
+    def __init__(self, fields: Mapping[str, object]) -> None:
+        if unknown := set(fields) - set(FIELDS):
+            raise ContractError("design", f"unknown fields {sorted(unknown)}", ", ".join(FIELDS))
+        self.__dict__.update(fields)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in FIELDS:
+            raise ContractError(f"design.{name}", "not there", "a pass that writes it, and a reader that declares it")
+        raise AttributeError(name)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise ContractError(f"design.{name}", "assigned to a frozen record", "design.updated({...})")
+
+    def has(self, name: str) -> bool:
+        """Whether a field has been written."""
+        return name in self.__dict__
+
+    def updated(self, changes: Mapping[str, object]) -> Self:
+        """A new design with fields replaced; the entries of collections are added to, by key."""
+        fields = dict(self.__dict__)
+        for name, value in changes.items():
+            fields[name] = {**fields.get(name, {}), **value} if name in COLLECTIONS else value  # type: ignore[dict-item]
+        return type(self)(fields)
+
+    def verify(self) -> None:
+        """Check the graph and the integer network.
+
+        Raises:
+            ContractError: They are inconsistent.
+        """
+        for name in ("graph", "quantized"):
+            if self.has(name):
+                getattr(self, name).verify()
+
+
+#: Names of the design's fields.
+FIELDS = tuple(Design.__annotations__)
+#: Fields that are dictionaries which several passes add to.
+COLLECTIONS = ("artifacts", "measures", "checks", "notices")

@@ -1,0 +1,1 @@
+"""Stage 5: the integer network in an exchange format."""

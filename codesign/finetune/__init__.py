@@ -1,0 +1,1 @@
+"""Stage 4: quantization-aware training, in the arithmetic of the hardware."""

@@ -1,0 +1,147 @@
+"""The network in the hardware's arithmetic, in torch: what fine-tuning trains and what verification evaluates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codesign.arrays import FloatArray
+from codesign.errors import ContractError
+from codesign.finetune._straight_through import Grid, round_weights, truncate
+from codesign.fixed import Fixed, quantize, smallest_format
+from codesign.graph import Graph, Node
+from codesign.quantized import FLOAT32_BITS, FLOAT64_BITS, Quantized
+from codesign.torch_forward import role_tensors
+
+
+@dataclass(frozen=True)
+class BiasRule:
+    """How a bias is quantized: rounded to ``fraction`` bits after ``offset`` is added.
+
+    The fraction is the accumulator's. The offset is half an LSB of the activation quantizer that follows, which makes
+    its truncation round half up at no cost in hardware; the fraction is one bit finer where half an LSB needs it.
+    """
+
+    fraction: int
+    offset: float
+
+
+@dataclass(frozen=True)
+class QuantizedNetwork:
+    """A graph evaluated in torch with quantized weights, biases and activations.
+
+    Args:
+        graph: The network.
+        formats: ``Fixed`` of weights and activations by tensor name.
+    """
+
+    graph: Graph
+    formats: Mapping[str, Fixed]
+
+    @cached_property
+    def bias_rules(self) -> dict[str, BiasRule]:
+        """The rule of every bias, by parameter name."""
+        rules: dict[str, BiasRule] = {}
+        for node in self.graph.weighted():
+            roles = node.op.parameters()
+            if "bias" not in roles:
+                continue
+            source = self.formats[self.graph.origin(node.inputs[0])].envelope()
+            products = int(source.fraction + self.formats[roles["weight"]].envelope().fraction)
+            quantizer = self._quantizer_after(node)
+            if quantizer is None:
+                rules[roles["bias"]] = BiasRule(products, 0.0)
+            else:
+                half = int(quantizer.envelope().fraction) + 1
+                rules[roles["bias"]] = BiasRule(max(products, half), 2.0**-half)
+        return rules
+
+    def _quantizer_after(self, node: Node) -> Fixed | None:
+        """The activation quantizer that alone reads a node's output, through operations without weights."""
+        tensor = node.output
+        while tensor not in self.formats:
+            readers = self.graph.consumers(tensor)
+            if len(readers) != 1 or tensor in self.graph.outputs or len(readers[0].inputs) != 1:
+                return None
+            if "weight" in readers[0].op.parameters():
+                return None
+            tensor = readers[0].output
+        return self.formats[tensor]
+
+    @cached_property
+    def _grids(self) -> dict[str, Grid]:
+        """Scales and limits of every quantizer, worked out once."""
+        wide = {name: wide_format(rule.fraction) for name, rule in self.bias_rules.items()}
+        return {name: Grid.of(fixed) for name, fixed in {**self.formats, **wide}.items()}
+
+    def quantized_parameters(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Every parameter on its grid, float32. Straight-through where gradients are tracked."""
+        rules = self.bias_rules
+        shifted = {name: value + rules[name].offset if name in rules else value for name, value in parameters.items()}
+        return {name: round_weights(value, self._grids[name]) for name, value in shifted.items()}
+
+    def quantized_inputs(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The inputs after the first quantizer."""
+        return [truncate(x, self._grids[name]) for name, x in zip(self.graph.inputs, inputs, strict=True)]
+
+    def forward(self, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The outputs for quantized parameters and quantized inputs ``[batch, ...]`` of one float type."""
+
+        def step(node: Node, values: list[Tensor]) -> Tensor:
+            result = node.op.forward(values, role_tensors(node, parameters))
+            return truncate(result, self._grids[node.output]) if node.output in self.formats else result
+
+        values = self.graph.run(dict(zip(self.graph.inputs, inputs, strict=True)), step)
+        return [values[name] for name in self.graph.outputs]
+
+    def freeze(self, parameters: Mapping[str, FloatArray]) -> Quantized:
+        """The integer network of trained float parameters."""
+        rules = self.bias_rules
+        formats, codes = dict(self.formats), {}
+        for name, value in parameters.items():
+            if name in rules:
+                # float32, as in training, so that both round the same number
+                shifted = np.asarray(value, np.float32) + np.float32(rules[name].offset)
+                codes[name] = quantize(shifted, wide_format(rules[name].fraction), "nearest_even").values
+                lowest = min(int(codes[name].min()), -1)  # a bias is signed
+                formats[name] = smallest_format(lowest, int(codes[name].max()), rules[name].fraction)
+            else:
+                codes[name] = quantize(value, formats[name], "nearest_even").values
+        return Quantized(self.graph, formats, codes)
+
+
+def wide_format(fraction: int) -> Fixed:
+    """A signed format with that many fraction bits, so wide that its range is never a limit."""
+    return Fixed(True, FLOAT64_BITS, FLOAT64_BITS - fraction)
+
+
+def exact_type(quantized: Quantized) -> torch.dtype:
+    """The float type in which evaluating the network is exact: every partial sum fits its mantissa.
+
+    Raises:
+        ContractError: Not even float64 is wide enough.
+    """
+    bits = quantized.mantissa_bits()
+    if bits > FLOAT64_BITS:
+        raise ContractError("network", f"sums of {bits} bits", f"at most {FLOAT64_BITS} to be exact in float64")
+    return torch.float32 if bits <= FLOAT32_BITS else torch.float64
+
+
+@torch.no_grad()
+def exact_outputs(
+    network: QuantizedNetwork, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor], dtype: torch.dtype
+) -> list[Tensor]:
+    """Real-valued outputs of the network in eval mode, from the trained float parameters.
+
+    Args:
+        network: The network with its formats.
+        parameters: Trained float32 parameters.
+        inputs: Real inputs ``[batch, ...]`` float32.
+        dtype: Type to evaluate in, as ``exact_type`` gives it.
+    """
+    grid = network.quantized_parameters(parameters)
+    wide = {name: value.to(dtype) for name, value in grid.items()}
+    return network.forward(wide, network.quantized_inputs([x.to(dtype) for x in inputs]))

@@ -1,0 +1,163 @@
+"""The number format, and the one integer reference semantics that every representation must reproduce.
+
+A tensor is carried as integer *codes* with a number of fraction bits: value = code * 2**-fraction.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.arrays import Bits, FloatArray, IntArray
+from codesign.errors import InputError
+
+Rounding = Literal["floor", "nearest_even"]
+
+#: Widest format handled: a float64 holds every code of it exactly.
+MAX_WIDTH = 53
+
+
+@dataclass(frozen=True, eq=False)
+class Fixed:
+    """A fixed-point format in the sense of ``ap_fixed<width, integer>``; the zero point is 0.
+
+    The scale is ``2**-(width - integer)``. ``width`` and ``integer`` are one number for the tensor,
+    or integer arrays that broadcast against it (bits per channel or per element). Width 0 holds only zero.
+
+    Args:
+        signed: Two's complement if true; the sign is one of the ``width`` bits.
+        width: Total bits.
+        integer: Bits left of the binary point, the sign included; may be negative or exceed ``width``.
+
+    Raises:
+        InputError: A width is negative or over 53, or 1 for a signed format (QONNX reads that as bipolar).
+    """
+
+    signed: bool
+    width: Bits
+    integer: Bits
+
+    def __post_init__(self) -> None:
+        width = np.asarray(self.width)
+        if np.any(width < 0) or np.any(width > MAX_WIDTH) or (self.signed and np.any(width == 1)):
+            raise InputError(
+                "number format", f"width {self.width!r}", f"0 to {MAX_WIDTH} bits, signed formats 0 or at least 2 bits"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Fixed)
+            and self.signed == other.signed
+            and np.array_equal(self.width, other.width)
+            and np.array_equal(self.integer, other.integer)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def fraction(self) -> Bits:
+        """Bits right of the binary point: the least significant bit is worth ``2**-fraction``."""
+        return _plain(np.asarray(self.width) - np.asarray(self.integer))
+
+    @property
+    def low(self) -> Bits:
+        """Smallest code."""
+        width = np.asarray(self.width)
+        if not self.signed:
+            return _plain(np.zeros_like(width))
+        return _plain(np.where(width > 0, -(np.int64(1) << np.maximum(width - 1, 0)), 0))
+
+    @property
+    def high(self) -> Bits:
+        """Largest code."""
+        width = np.asarray(self.width)
+        magnitude = np.maximum(width - 1, 0) if self.signed else width
+        return _plain((np.int64(1) << magnitude) - 1)
+
+    def envelope(self) -> "Fixed":
+        """The smallest per-tensor format that holds every value of this one: finest LSB, widest range."""
+        used = np.asarray(self.width) > 0
+        if not used.any():
+            return Fixed(self.signed, 0, 0)
+        width, integer = np.broadcast_arrays(np.asarray(self.width), np.asarray(self.integer))
+        used = width > 0
+        top, fraction = int(integer[used].max()), int((width - integer)[used].max())
+        return Fixed(self.signed, top + fraction, top)
+
+    def __str__(self) -> str:
+        widths, integers = np.asarray(self.width), np.asarray(self.integer)
+        if widths.ndim or integers.ndim:
+            text = f"{widths.min()}..{widths.max()},{integers.min()}..{integers.max()}"
+        else:
+            text = f"{widths},{integers}"
+        return f"{'' if self.signed else 'u'}fixed<{text}>"
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Integers with a binary point: value = ``values * 2**-fraction``.
+
+    Args:
+        values: int64 codes, of the tensor's shape (``[batch, ...]`` for activations).
+        fraction: Fraction bits, one number or an array that broadcasts against the tensor.
+    """
+
+    values: IntArray
+    fraction: Bits
+
+    def align(self, fraction: int | None = None) -> "Codes":
+        """The same values with one fraction for the whole tensor, at least as fine as the finest element."""
+        finest = int(np.max(self.fraction)) if np.size(self.fraction) else 0
+        target = finest if fraction is None else fraction
+        if np.ndim(self.fraction) == 0 and int(np.max(self.fraction)) == target:
+            return self
+        return Codes(self.values << (target - np.asarray(self.fraction)), target)
+
+    def real(self) -> npt.NDArray[np.float64]:
+        """The real values, exact in float64."""
+        return np.ldexp(self.values.astype(np.float64), -np.asarray(self.fraction))
+
+
+def quantize(values: FloatArray, fixed: Fixed, rounding: Rounding) -> Codes:
+    """Round real values to a format and saturate.
+
+    Args:
+        values: Finite real numbers, any shape that the format broadcasts against.
+        fixed: The target format.
+        rounding: ``"nearest_even"`` (weights, biases) or ``"floor"`` (activations, truncation).
+
+    Raises:
+        InputError: A value is NaN or infinite.
+    """
+    scaled = np.ldexp(np.asarray(values, np.float64), np.asarray(fixed.fraction))
+    if not np.isfinite(scaled).all():
+        raise InputError("quantize", f"{np.count_nonzero(~np.isfinite(scaled))} values that are NaN or infinite")
+    rounded = np.floor(scaled) if rounding == "floor" else np.rint(scaled)
+    # Bounds of at most 53 bits are exact in float64, so clipping before the cast loses nothing.
+    codes = np.clip(rounded, np.asarray(fixed.low, np.float64), np.asarray(fixed.high, np.float64)).astype(np.int64)
+    return Codes(codes, fixed.fraction)
+
+
+def requantize(codes: Codes, fixed: Fixed) -> Codes:
+    """Truncate (round towards minus infinity) and saturate integer codes to a format: the activation quantizer."""
+    shift = np.asarray(codes.fraction) - np.asarray(fixed.fraction)
+    moved = (codes.values >> np.clip(shift, 0, 63)) << np.clip(-shift, 0, 63)
+    return Codes(np.clip(moved, fixed.low, fixed.high), fixed.fraction)
+
+
+def smallest_format(low: int, high: int, fraction: int) -> Fixed:
+    """The narrowest format with the given fraction that holds the codes ``low`` to ``high``.
+
+    Raises:
+        InputError: More than 53 bits would be needed.
+    """
+    if low < 0:
+        width = max(int(high).bit_length(), int(-low - 1).bit_length()) + 1
+        return Fixed(True, max(width, 2), max(width, 2) - fraction)
+    width = int(high).bit_length()
+    return Fixed(False, width, width - fraction)
+
+
+def _plain(bits: IntArray) -> Bits:
+    return int(bits) if bits.ndim == 0 else bits

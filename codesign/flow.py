@@ -1,0 +1,162 @@
+"""A flow: an ordered list of passes with options, checked as a whole before anything runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from codesign import tools
+from codesign.errors import InputError, did_you_mean
+from codesign.passes import STAGES, Pass, lookup, registry, stage
+from codesign.shipped import read_shipped
+from codesign.typed import parse
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The steps of a build.
+
+    Args:
+        name: Name of the flow.
+        summary: One line for listings.
+        passes: Names of passes, in order.
+        options: Options by pass name, where the flow sets other than a pass's defaults.
+    """
+
+    name: str
+    summary: str
+    passes: tuple[str, ...]
+    options: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One option from a build file or the command line.
+
+    Args:
+        key: ``stage.option`` or ``stage.method.option``.
+        value: Its untyped value.
+        where: The file or flag it came from, for messages.
+        folder: What relative paths start from.
+    """
+
+    key: str
+    value: Any
+    where: str
+    folder: Path
+
+
+def load_flow(name: str, folder: Path) -> Flow:
+    """Read a flow by its shipped name, or by a path to a TOML file relative to ``folder``.
+
+    Raises:
+        InputError: There is no such flow, or a pass of it does not exist.
+    """
+    flow = read_shipped(Flow, "flow", name, folder)
+    for step in (*flow.passes, *flow.options):
+        if step not in registry():
+            raise InputError(f"flow {flow.name!r}, pass {step!r}", "no such pass", did_you_mean(step, registry()))
+    return flow
+
+
+def settings(table: Mapping[str, Any], where: str, folder: Path) -> list[Setting]:
+    """The settings of a build file's stage tables (``[allocate]`` or ``[load.torch]``).
+
+    Raises:
+        InputError: A table is not a stage's, or a key is not a table.
+    """
+    found: list[Setting] = []
+    for room, options in table.items():
+        if room not in STAGES:
+            raise InputError(where, f"unknown key {room!r}", did_you_mean(room, STAGES))
+        if not isinstance(options, dict):
+            raise InputError(where, f"{room} = {options!r}", f"a table of options: [{room}]")
+        for name, value in options.items():
+            inner = value if isinstance(value, dict) and f"{room}.{name}" in registry() else None
+            pairs = [(f"{room}.{name}", value)] if inner is None else [(f"{room}.{name}.{k}", v) for k, v in inner.items()]
+            found += [Setting(key, option, where, folder) for key, option in pairs]
+    return found
+
+
+def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = (), folder: Path | None = None) -> list[Pass]:
+    """Make the passes of a flow, and check all that can be checked before the first one runs.
+
+    Args:
+        flow: The flow.
+        given: Settings; a later one wins.
+        present: Fields that the design has already.
+        folder: What relative paths in the flow's own options start from.
+
+    Raises:
+        InputError: An unknown pass or option, a wrong type, a field that nothing writes, a missing program or file.
+    """
+    values: dict[str, dict[str, Any]] = {name: dict(flow.options.get(name, {})) for name in flow.passes}
+    wheres = dict.fromkeys(flow.passes, f"flow {flow.name!r}")
+    for name in flow.passes:
+        _resolve_paths(name, values[name], folder or Path())
+    for setting in given:
+        name, option = _target(setting, flow)
+        if name in values:
+            one = {option: setting.value}
+            _resolve_paths(name, one, setting.folder)
+            values[name].update(one)
+            wheres[name] = setting.where
+        parse_names(name, option, setting.where)
+    steps = [parse(lookup(name), values[name], f"{wheres[name]}, {name}") for name in flow.passes]
+    _check_fields(steps, flow, present)
+    for step in steps:
+        for path in step.files():
+            if not path.is_file():
+                raise InputError(f"pass {step.name}", f"file {str(path)!r} is not there", "an existing file")
+        for program in step.programs():
+            tools.find(program)
+    return steps
+
+
+def parse_names(name: str, option: str, where: str) -> None:
+    """Refuse an option that a pass does not have.
+
+    Raises:
+        InputError: With the closest option's name.
+    """
+    known = [item.name for item in fields(lookup(name))]  # type: ignore[arg-type]
+    if option not in known:
+        raise InputError(f"{where}, {name}", f"unknown option {option!r}", did_you_mean(option, known))
+
+
+def _target(setting: Setting, flow: Flow) -> tuple[str, str]:
+    """The pass and the option that a setting's key means."""
+    parts = setting.key.split(".")
+    if len(parts) == 3:
+        return lookup(".".join(parts[:2])).name, parts[2]
+    if len(parts) != 2 or parts[0] not in STAGES:
+        hint = did_you_mean(parts[0], STAGES)
+        raise InputError(f"{setting.where}, {setting.key}", "no such stage", f"stage.option or stage.method.option; {hint}")
+    if ".".join(parts) in registry():
+        raise InputError(f"{setting.where}, {setting.key}", "a pass, not an option", f"{setting.key}.OPTION")
+    methods = [name for name in flow.passes if stage(name) == parts[0]]
+    if len(methods) != 1:
+        found = f"{len(methods)} passes of this stage in flow {flow.name!r}"
+        raise InputError(f"{setting.where}, {setting.key}", found, "stage.method.option", ", ".join(methods))
+    return methods[0], parts[1]
+
+
+def _resolve_paths(name: str, values: dict[str, Any], folder: Path) -> None:
+    hints = get_type_hints(lookup(name))
+    for option, value in values.items():
+        if isinstance(value, str) and hints.get(option) in (Path, Path | None):
+            values[option] = str(folder / value)
+
+
+def _check_fields(steps: Sequence[Pass], flow: Flow, present: Sequence[str]) -> None:
+    """Every field that a pass reads must be there already, or be written by a pass before it."""
+    there = set(present)
+    for step in steps:
+        for name in step.reads:
+            if name not in there and name.split(".")[0] not in there:
+                writers = [other for other, kind in registry().items() if name in kind.writes]
+                hint = f"put one of these before it: {', '.join(writers)}" if writers else ""
+                raise InputError(
+                    f"flow {flow.name!r}", f"{step.name} reads {name!r}, which no pass before it writes", hint
+                )
+        there.update(step.writes)

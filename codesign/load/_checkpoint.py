@@ -1,0 +1,71 @@
+"""Trained weights from a file, never by running a pickle."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from codesign.errors import InputError
+
+_ADVICE = "save the state_dict with safetensors.torch.save_file (or torch.save of plain tensors)"
+
+
+def load_checkpoint(module: nn.Module, path: Path) -> None:
+    """Load a state dict into a module.
+
+    Args:
+        module: Receives the weights.
+        path: A safetensors file, or a ``torch.save`` file that loads with ``weights_only=True``.
+
+    Raises:
+        InputError: The file can't be read or would run code, or its tensors don't fit the module.
+    """
+    found = _read(path)
+    wanted = module.state_dict()
+    for name, tensor in wanted.items():
+        if name not in found:
+            raise InputError(f"{path}", f"no tensor {name!r}", f"shape {list(tensor.shape)}, by the network")
+        if found[name].shape != tensor.shape:
+            raise InputError(
+                f"{path}, tensor {name!r}",
+                f"shape {list(found[name].shape)} in the checkpoint",
+                f"{list(tensor.shape)}, as in the network",
+            )
+    if extra := sorted(set(found) - set(wanted)):
+        raise InputError(f"{path}", f"tensors that the network does not have: {', '.join(extra)}", "the same network")
+    module.load_state_dict(found)
+
+
+def check_finite(module: nn.Module) -> None:
+    """Refuse weights that are NaN or infinite.
+
+    Raises:
+        InputError: Names the tensor and counts the values.
+    """
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point() and (bad := int(np.count_nonzero(~np.isfinite(tensor.float().numpy())))):
+            raise InputError(f"weights {name!r}", f"{bad} of {tensor.numel()} values are NaN or infinite", "finite numbers")
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head[8:9] == b"{":  # safetensors: eight bytes of length, then a JSON header
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise InputError(str(path), f"not a whole safetensors file: {error}", "", _ADVICE) from error
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, ImportError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(
+            str(path), f"refused: not plain tensors (a pickle could run code): {reason}", "safetensors", _ADVICE
+        ) from None
+    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise InputError(str(path), f"holds a {type(loaded).__name__}, not a state_dict", "tensors by name", _ADVICE)
+    return loaded

@@ -1,0 +1,144 @@
+"""From a torch module to a graph, by symbolic tracing."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from codesign.arrays import FloatArray
+from codesign.errors import InputError
+from codesign.graph import Graph, Node
+from codesign.ops import by_torch_target
+from codesign.ops.op import Rewritten, Shape, TorchCall
+
+
+def graph_from_module(module: nn.Module, shapes: list[Shape]) -> tuple[Graph, list[str]]:
+    """Convert a trained module.
+
+    Args:
+        module: Any module that ``torch.fx`` can trace and whose calls are all supported operations.
+        shapes: Shape of each input, the batch axis left out.
+
+    Returns:
+        The graph, rewritten for hardware, and notices for the user.
+
+    Raises:
+        InputError: It can't be traced, a call isn't supported (with its path), or shapes don't fit.
+    """
+    module = module.eval()
+    try:
+        traced = fx.symbolic_trace(module)
+    except Exception as error:  # noqa: BLE001  (whatever the user's forward raises on proxies)
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"network {type(module).__name__}", f"cannot be traced: {reason}", "a forward without branches on data"
+        ) from error
+    graph = _Importer(traced, shapes).run()
+    graph.shapes()
+    return rewritten(graph)
+
+
+def rewritten(graph: Graph) -> tuple[Graph, list[str]]:
+    """Fold or take off every operation that hardware never sees.
+
+    Returns:
+        The graph, and what was done, for the user.
+
+    Raises:
+        InputError: One can't be taken out, or nothing with weights is left.
+    """
+    notices: list[str] = []
+    while node := next((node for node in graph.nodes if isinstance(node.op, Rewritten)), None):
+        assert isinstance(node.op, Rewritten)  # noqa: S101  (selected just above)
+        graph, notice = node.op.rewrite(graph, node)
+        notices += [notice] if notice else []
+    if not graph.weighted():
+        raise InputError("network", "no layer with weights", "at least one linear layer")
+    graph.verify()
+    return graph, notices
+
+
+@dataclass
+class _Importer:
+    """Walks a traced module and gathers nodes."""
+
+    traced: fx.GraphModule
+    shapes: list[Shape]
+    tensors: dict[str, str] = field(default_factory=dict[str, str])
+    nodes: list[Node] = field(default_factory=list[Node])
+    parameters: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray])
+
+    def run(self) -> Graph:
+        inputs: dict[str, Shape] = {}
+        outputs: tuple[str, ...] = ()
+        placeholders = [node.name for node in self.traced.graph.nodes if node.op == "placeholder"]
+        if len(placeholders) != len(self.shapes):
+            found = f"{len(placeholders)} inputs ({', '.join(placeholders)})"
+            raise InputError("network", found, f"{len(self.shapes)}, as the data has input arrays")
+        for node in self.traced.graph.nodes:
+            if node.op == "placeholder":
+                inputs[node.name] = self.shapes[len(inputs)]
+                self.tensors[node.name] = node.name
+            elif node.op == "output":
+                outputs = self._outputs(node)
+            elif node.op == "get_attr":
+                raise InputError(f"network attribute {node.target!r}", "used directly as a tensor", "layers only")
+            else:
+                self._add(node, inputs)
+        return Graph(inputs, outputs, tuple(self.nodes), self.parameters)
+
+    def _outputs(self, node: fx.Node) -> tuple[str, ...]:
+        result = node.args[0]
+        found = list(result) if isinstance(result, tuple | list) else [result]
+        if not found or not all(isinstance(item, fx.Node) for item in found):
+            raise InputError("network output", f"{type(result).__name__}", "a tensor or a tuple of tensors")
+        return tuple(self.tensors[item.name] for item in found if isinstance(item, fx.Node))
+
+    def _add(self, node: fx.Node, inputs: dict[str, Shape]) -> None:
+        call = self._call(node)
+        supported = by_torch_target()
+        if call.target not in supported:
+            raise InputError(
+                f"layer {call.path!r}",
+                f"unsupported operation {call.target}",
+                f"one of {', '.join(sorted(supported))}",
+            )
+        op = supported[call.target].from_torch(call)
+        values = [*node.args, *node.kwargs.values()]
+        sources = [self.tensors[item.name] for item in values if isinstance(item, fx.Node)]
+        taken = {*inputs, *(other.name for other in self.nodes)}
+        name = next(name for name in (call.path, *(f"{call.path}_{i}" for i in range(1, 10**6))) if name not in taken)
+        for parameter in op.parameters().values():
+            if parameter in self.parameters:
+                raise InputError(f"layer {call.path!r}", "used more than once", "weights used once", "copy the layer")
+            self.parameters[parameter] = self._parameter(parameter)
+        self.tensors[node.name] = name
+        self.nodes.append(Node(name, op, tuple(sources), name))
+
+    def _call(self, node: fx.Node) -> TorchCall:
+        arguments = tuple(item for item in node.args if not isinstance(item, fx.Node))
+        keywords = {key: item for key, item in node.kwargs.items() if not isinstance(item, fx.Node)}
+        if node.op == "call_module":
+            path = str(node.target)
+            module = self.traced.get_submodule(path)
+            return TorchCall(path, f"nn.{type(module).__name__}", module, arguments, keywords)
+        if node.op == "call_method":
+            return TorchCall(node.name, f"Tensor.{node.target}", None, arguments, keywords)
+        return TorchCall(node.name, _function_name(node.target), None, arguments, keywords)
+
+    def _parameter(self, name: str) -> FloatArray:
+        path, _, leaf = name.rpartition(".")
+        tensor: torch.Tensor = getattr(self.traced.get_submodule(path), leaf)
+        return np.array(tensor.detach().float().numpy())
+
+
+def _function_name(target: Any) -> str:
+    """``F.relu`` for ``torch.nn.functional.relu``, ``torch.relu`` for ``torch.relu``, ``operator.add`` for ``+``."""
+    name = str(getattr(target, "__name__", target))
+    if getattr(nn.functional, name, None) is target and getattr(torch, name, None) is not target:
+        return f"F.{name}"
+    if getattr(torch, name, None) is target:
+        return f"torch.{name}"
+    return f"{getattr(target, '__module__', '').lstrip('_')}.{name}"

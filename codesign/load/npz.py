@@ -1,0 +1,77 @@
+"""`load.npz`: inputs and labels from a numpy archive, split and normalized."""
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.design import Dataset, Design
+from codesign.errors import InputError
+from codesign.load._dataset import make_dataset
+from codesign.passes import Context, Pass
+
+
+@dataclass(frozen=True)
+class Npz(Pass):
+    """Read the data: arrays of a .npz file, split by rows, normalized by the training split.
+
+    Args:
+        data: The .npz file.
+        train, validation, test: First row and last-plus-one row of each split; they must not overlap.
+        inputs: Names of the input arrays, [samples, ...] each, in the order of the network's inputs.
+        labels: Name of the class index array, [samples].
+        classes: Name of an array with the class names, in label order; empty for none.
+        normalize: "standard" subtracts the training split's mean per feature and divides by its standard
+            deviation, before the input quantizer; "none" leaves the inputs as they are.
+    """
+
+    data: Path
+    train: tuple[int, int]
+    validation: tuple[int, int]
+    test: tuple[int, int]
+    inputs: tuple[str, ...] = ("x",)
+    labels: str = "y"
+    classes: str = ""
+    normalize: Literal["standard", "none"] = "none"
+
+    writes: ClassVar[tuple[str, ...]] = ("dataset",)
+
+    def files(self) -> tuple[Path, ...]:
+        """The archive."""
+        return (self.data,)
+
+    def run(self, design: Design, context: Context) -> Mapping[str, object]:
+        """Read, check, split and normalize."""
+        return {"dataset": self.read()}
+
+    def read(self) -> Dataset:
+        """The dataset.
+
+        Raises:
+            InputError: The file or its arrays are not what the options say.
+        """
+        arrays = self._read()
+        return make_dataset(
+            inputs={name: arrays[name] for name in self.inputs},
+            labels=arrays[self.labels],
+            rows={"train": self.train, "validation": self.validation, "test": self.test},
+            classes=tuple(str(name) for name in arrays[self.classes]) if self.classes else (),
+            normalize=self.normalize,
+            where=str(self.data),
+        )
+
+    def _read(self) -> dict[str, npt.NDArray[Any]]:
+        wanted = [*self.inputs, self.labels, *([self.classes] if self.classes else [])]
+        try:
+            with np.load(self.data, allow_pickle=False) as archive:
+                if missing := [name for name in wanted if name not in archive]:
+                    raise InputError(str(self.data), f"no array {missing[0]!r}", f"one of {', '.join(archive)}")
+                return {name: archive[name] for name in wanted}
+        except (OSError, ValueError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+            raise InputError(
+                str(self.data), f"cannot be read: {error}", "a .npz file of plain numbers (numpy.savez)"
+            ) from error

@@ -1,0 +1,64 @@
+"""Operations that only change a tensor's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, ClassVar
+
+from codesign.arrays import FloatArray
+from codesign.errors import InputError
+from codesign.fixed import Codes
+from codesign.interval import Interval
+from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Flatten(Op):
+    """All axes but the batch become one."""
+
+    kind: ClassVar[str] = "flatten"
+    moves_data: ClassVar[bool] = True
+    torch_targets: ClassVar[tuple[str, ...]] = ("nn.Flatten", "torch.flatten", "Tensor.flatten")
+
+    @classmethod
+    def from_torch(cls, call: TorchCall) -> Flatten:
+        """From the module, the function or the method, when it flattens all but the batch axis."""
+        if call.module is not None:
+            start, end = call.module.start_dim, call.module.end_dim
+        else:
+            given = dict(zip(("start_dim", "end_dim"), call.arguments, strict=False)) | dict(call.keywords)
+            start, end = given.get("start_dim", 0), given.get("end_dim", -1)
+        if (start, end) != (1, -1):
+            raise InputError(f"layer {call.path!r}", f"flatten of axes {start} to {end}", "axes 1 to -1")
+        return cls()
+
+    def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
+        """One axis with all elements."""
+        return (prod(inputs[0]),)
+
+    def signed(self, inputs: list[bool]) -> bool:
+        """As the input."""
+        return inputs[0]
+
+    def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """``Tensor.flatten``."""
+        return inputs[0].flatten(1)
+
+    def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
+        """Codes are moved, not changed."""
+        x = inputs[0].align()
+        return Codes(x.values.reshape(len(x.values), -1), x.fraction)
+
+    def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
+        """Bounds are moved, not changed."""
+        x = inputs[0]
+        return Interval(x.low.reshape(-1), x.high.reshape(-1), x.fraction)
+
+    def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
+        """One Flatten node."""
+        writer.add("Flatten", inputs, output, name, axis=1)

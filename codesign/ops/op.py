@@ -1,0 +1,184 @@
+"""What an operation knows. Adding an operation is adding one file to this folder."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from codesign.arrays import FloatArray
+from codesign.errors import ContractError
+from codesign.fixed import Codes
+from codesign.interval import Interval
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from codesign.graph import Graph, Node
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TorchCall:
+    """One call in a traced torch network, as an operation's ``from_torch`` sees it.
+
+    Args:
+        path: The user's name of the call: the module path, or the traced node's name.
+        target: ``nn.NAME`` for a module, ``torch.NAME`` / ``F.NAME`` for a function, ``Tensor.NAME`` for a method.
+        module: The module, if it is one.
+        arguments: Positional arguments after the tensors, for functions and methods.
+        keywords: Keyword arguments.
+    """
+
+    path: str
+    target: str
+    module: Any = None
+    arguments: tuple[Any, ...] = ()
+    keywords: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Work:
+    """Arithmetic of one operation for one sample.
+
+    Args:
+        macs: Multiply-accumulates.
+        fan_in: Products summed into one output.
+    """
+
+    macs: int
+    fan_in: int
+
+
+class QonnxWriter(Protocol):
+    """Receives the ONNX nodes of an operation."""
+
+    def parameter(self, name: str, transpose: bool = False) -> str:
+        """Write a quantized parameter (initializer and Quant node); returns the quantized tensor's name."""
+        ...
+
+    def add(self, op_type: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> str:
+        """Write one ONNX node; returns ``output``."""
+        ...
+
+
+class Op(ABC):
+    """One operation: shapes, float forward, exact integer forward, intervals, QONNX nodes, costs."""
+
+    #: Name in files and reports.
+    kind: ClassVar[str]
+    #: Torch calls that this operation stands for, as in ``TorchCall.target``.
+    torch_targets: ClassVar[tuple[str, ...]] = ()
+    #: True if values are only moved, never changed (so bits pass through).
+    moves_data: ClassVar[bool] = False
+    #: True if the operation is linear between finitely many kinks, so that a network of such
+    #: operations has a Hessian equal to its Gauss-Newton matrix almost everywhere.
+    piecewise_linear: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def from_torch(cls, call: TorchCall) -> Op:
+        """The operation for a traced torch call.
+
+        Raises:
+            InputError: The call uses an option that is not supported.
+        """
+
+    def parameters(self) -> dict[str, str]:
+        """Parameter names in the graph, by role (``"weight"``, ``"bias"``)."""
+        return {}
+
+    @abstractmethod
+    def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
+        """Output shape without the batch axis.
+
+        Args:
+            name: The node's name, for messages.
+            inputs: Input shapes without the batch axis.
+            parameters: The graph's parameters.
+
+        Raises:
+            InputError: The shapes don't fit.
+        """
+
+    @abstractmethod
+    def signed(self, inputs: list[bool]) -> bool:
+        """Whether the output can be negative, given whether each input can."""
+
+    @abstractmethod
+    def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """Differentiable forward in torch; ``parameters`` by role, tensors with the batch axis first."""
+
+    @abstractmethod
+    def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
+        """Exact forward on integer codes ``[batch, ...]``; ``parameters`` by role."""
+
+    @abstractmethod
+    def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
+        """Range of the output, given the ranges of the inputs."""
+
+    def magnitude(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> float:
+        """Upper bound of every partial sum's absolute value, in codes of the output's fraction.
+
+        It decides in which number type the operation is exact: float32 up to 2**24, float64 up to 2**53.
+        """
+        out = self.interval(inputs, parameters)
+        return float(max(abs(int(out.low.min())), abs(int(out.high.max()))))
+
+    @abstractmethod
+    def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
+        """Write the operation's ONNX nodes, from tensor names ``inputs`` to ``output``."""
+
+    def work(self, inputs: list[Shape], output: Shape) -> Work:
+        """Multiply-accumulates for one sample."""
+        return Work(0, 0)
+
+    def squared_gradient_norms(self, inputs: list[Tensor], gradient: Tensor) -> dict[str, Tensor]:
+        """Per-sample squared norm of the gradient of each parameter, by role, ``[batch]`` each.
+
+        Args:
+            inputs: The operation's inputs, ``[batch, ...]``.
+            gradient: Per-sample gradient at its output, ``[batch, ...]``.
+        """
+        return {}
+
+
+class Rewritten(Op):
+    """An operation that hardware never sees: loading folds it into its neighbours or takes it off."""
+
+    @abstractmethod
+    def rewrite(self, graph: Graph, node: Node) -> tuple[Graph, str]:
+        """The graph without this node, and a notice for the user (empty if there is nothing to say).
+
+        Raises:
+            InputError: The node can't be taken out where it stands.
+        """
+
+    def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
+        """The input's shape."""
+        return inputs[0]
+
+    def signed(self, inputs: list[bool]) -> bool:
+        """Not defined before rewriting."""
+        raise self._defect()
+
+    def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """Not defined before rewriting."""
+        raise self._defect()
+
+    def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
+        """Not defined before rewriting."""
+        raise self._defect()
+
+    def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
+        """Not defined before rewriting."""
+        raise self._defect()
+
+    def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
+        """Not defined before rewriting."""
+        raise self._defect()
+
+    def _defect(self) -> ContractError:
+        return ContractError(f"operation {self.kind}", "still in the graph after loading", "a graph that was rewritten")

@@ -1,0 +1,42 @@
+"""Softmax at the end of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from codesign.errors import InputError
+from codesign.ops.op import Rewritten, TorchCall
+
+if TYPE_CHECKING:
+    from codesign.graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class Softmax(Rewritten):
+    """A final softmax or log-softmax: monotone per class, so the firmware gives the logits and argmax is the same."""
+
+    kind: ClassVar[str] = "softmax"
+    torch_targets: ClassVar[tuple[str, ...]] = (
+        "nn.Softmax",
+        "nn.LogSoftmax",
+        "F.softmax",
+        "F.log_softmax",
+        "torch.softmax",
+        "torch.log_softmax",
+        "Tensor.softmax",
+        "Tensor.log_softmax",
+    )
+
+    @classmethod
+    def from_torch(cls, call: TorchCall) -> Softmax:
+        """From the module, the function or the method."""
+        return cls()
+
+    def rewrite(self, graph: Graph, node: Node) -> tuple[Graph, str]:
+        """Taken off with a notice, if nothing follows it."""
+        if graph.consumers(node.output) or node.output not in graph.outputs:
+            raise InputError(
+                f"layer {node.name!r}", "a softmax inside the network", "softmax only as the last operation"
+            )
+        return graph.without(node), f"{node.name}: final softmax taken off; the firmware gives the logits"

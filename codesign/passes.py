@@ -1,0 +1,201 @@
+"""The pass protocol, and the registry that finds passes by module name and by entry point.
+
+A pass is a frozen dataclass: its fields are its options. To add one, write one file in a stage's folder,
+or name a class under the entry point group ``codesign.passes`` of another package.
+"""
+
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from inspect import isabstract
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any, ClassVar, Protocol, cast
+
+import codesign
+from codesign.design import COLLECTIONS, FIELDS, Design
+from codesign.errors import ContractError, InputError, did_you_mean
+from codesign.store import Store
+
+#: The pipeline, in order; each stage is a folder.
+STAGES = ("load", "sensitivity", "allocate", "finetune", "export", "transpile", "verify", "report")
+ENTRY_POINTS = "codesign.passes"
+
+
+class Progress(Protocol):
+    """Told how far a long pass is."""
+
+    def __call__(self, task: str, done: int, total: int) -> None:
+        """``done`` of ``total`` steps of a task are over."""
+        ...
+
+
+def silent(task: str, done: int, total: int) -> None:
+    """A progress that nobody sees."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a pass may use beside the design.
+
+    Args:
+        store: Where artifacts go.
+        work: A folder of the pass's own that survives a kill, until the pass has finished.
+        seed: For everything random.
+        progress: Told how far the pass is.
+    """
+
+    store: Store
+    work: Path
+    seed: int = 0
+    progress: Progress = silent
+
+
+class Pass(ABC):
+    """One step of a flow: reads fields of the design, returns the fields that it writes.
+
+    ``reads``, ``optional`` (read if there) and ``writes`` are fields of ``Design``; ``field.key`` is one entry of a
+    collection. A pass is pure: the same fields, options, seed, files and tool versions give the same result.
+    """
+
+    name: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[tuple[str, ...]] = ()
+    #: Python distributions whose version the result depends on.
+    distributions: ClassVar[tuple[str, ...]] = ()
+    #: Whether the result depends on the seed.
+    seeded: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        if "name" not in cls.__dict__:
+            cls.name = ".".join(cls.__module__.split(".")[-2:])
+
+    def files(self) -> tuple[Path, ...]:
+        """Files outside the build directory that the pass reads; their content counts, not their path."""
+        return ()
+
+    def programs(self) -> tuple[str, ...]:
+        """Programs that must be on PATH."""
+        return ()
+
+    @abstractmethod
+    def run(self, design: Design, context: Context) -> Mapping[str, object]:
+        """Do the work.
+
+        Args:
+            design: Holds what the pass declared to read, and nothing else.
+            context: Store, seed, progress.
+
+        Returns:
+            Every declared field, and only those.
+        """
+
+    def __call__(self, design: Design, context: Context | None = None) -> Design:
+        """Run the pass by itself on a design; without a context, in a temporary folder."""
+        if context is not None:
+            return design.updated(apply(self, design, context))
+        with tempfile.TemporaryDirectory() as folder:
+            return design.updated(apply(self, design, Context(Store(Path(folder)), Path(folder))))
+
+
+def stage(name: str) -> str:
+    """The stage of a pass's name."""
+    return name.split(".")[0]
+
+
+def apply(step: Pass, design: Design, context: Context) -> Mapping[str, object]:
+    """Run a pass on what it declared to read, and hold it to what it declared to write.
+
+    Raises:
+        ContractError: It wrote something else, or left the design inconsistent.
+    """
+    changes = step.run(_view(step, design), context)
+    written = _names(changes)
+    for name in written:
+        if name not in step.writes and name.split(".")[0] not in step.writes:
+            raise ContractError(f"pass {step.name}", f"wrote {name!r}", f"only {', '.join(step.writes)}")
+    for name in step.writes:
+        if name not in written and name not in changes:
+            raise ContractError(f"pass {step.name}", f"did not write {name!r}, which it declared")
+    design.updated(changes).verify()
+    return changes
+
+
+def _names(changes: Mapping[str, object]) -> list[str]:
+    """Written fields, collections by entry."""
+    names: list[str] = []
+    for field, value in changes.items():
+        names += [f"{field}.{key}" for key in cast(dict[str, object], value)] if field in COLLECTIONS else [field]
+    return names
+
+
+def _view(step: Pass, design: Design) -> Design:
+    """The design with nothing but what the pass declared to read."""
+    shown: dict[str, Any] = {}
+    for name in (*step.reads, *step.optional):
+        field, _, key = name.partition(".")
+        if not design.has(field):
+            continue
+        value = getattr(design, field)
+        if not key:
+            shown[field] = value
+        elif key in value:
+            shown[field] = {**shown.get(field, {}), key: value[key]}
+    return Design(shown)
+
+
+@cache
+def registry() -> dict[str, type[Pass]]:
+    """Every pass by name.
+
+    Raises:
+        ContractError: Two owners claim one name, or a class declares a field that the design does not have.
+    """
+    found: dict[str, type[Pass]] = {}
+    for room in STAGES:
+        folder = Path(codesign.__file__).parent / room
+        for info in iter_modules([str(folder)]):
+            if not info.name.startswith("_") and not info.ispkg:
+                _register(found, _pass_in(f"codesign.{room}.{info.name}"))
+    for entry in entry_points(group=ENTRY_POINTS):
+        _register(found, entry.load())
+    return found
+
+
+def lookup(name: str) -> type[Pass]:
+    """A pass by name.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    known = registry()
+    if name not in known:
+        raise InputError(f"pass {name!r}", "no such pass", did_you_mean(name, known))
+    return known[name]
+
+
+def _pass_in(module: str) -> type[Pass]:
+    own = [
+        value
+        for value in vars(import_module(module)).values()
+        if isinstance(value, type) and issubclass(value, Pass) and value.__module__ == module and not isabstract(value)
+    ]
+    if len(own) != 1:
+        raise ContractError(module, f"{len(own)} passes", "exactly one (a helper module's name starts with _)")
+    return own[0]
+
+
+def _register(found: dict[str, type[Pass]], step: type[Pass]) -> None:
+    if found.setdefault(step.name, step) is not step:
+        owners = f"{found[step.name].__module__} and {step.__module__}"
+        raise ContractError(f"pass {step.name!r}", f"claimed by {owners}", "one owner", "rename or uninstall one")
+    if stage(step.name) not in STAGES:
+        raise ContractError(f"pass {step.name!r}", f"stage {stage(step.name)!r}", f"one of {', '.join(STAGES)}")
+    for name in (*step.reads, *step.optional, *step.writes):
+        if name.split(".")[0] not in FIELDS:
+            raise ContractError(f"pass {step.name}", f"unknown field {name!r}", ", ".join(FIELDS))

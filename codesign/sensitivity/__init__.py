@@ -1,0 +1,1 @@
+"""Stage 2: how much the loss moves when a tensor is perturbed."""

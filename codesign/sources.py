@@ -1,0 +1,60 @@
+"""What a result depends on besides its data: the source files behind a pass, and tool versions."""
+
+import ast
+import importlib.util
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from codesign.store import digest_file
+
+#: Packages whose modules are found by name at run time: who imports one depends on all of them.
+PLUGIN_PACKAGES = ("codesign.ops",)
+#: Modules that only find and run passes; nothing a pass computes depends on them.
+MACHINERY = ("codesign", "codesign.passes")
+
+
+@cache
+def source_digests(module: str) -> dict[str, str]:
+    """SHA-256 of a module and of every module of its own package that it imports, by module name."""
+    package = module.split(".")[0]
+    digests: dict[str, str] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if path is None or name in digests or (name in MACHINERY and name != module):
+            continue
+        digests[name] = digest_file(path)
+        waiting += [imported for imported in _imports(path) if imported.split(".")[0] == package]
+        if name in PLUGIN_PACKAGES:
+            waiting += [f"{name}.{file.stem}" for file in path.parent.glob("*.py") if file.stem != "__init__"]
+    return digests
+
+
+def distribution_version(name: str) -> str:
+    """The installed version of a distribution; ``absent`` without it."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _file(module: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin is not None else None
+
+
+def _imports(path: Path) -> list[str]:
+    """Every module a file may import, function bodies included."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            # The imported name may itself be a module; a name that isn't one has no file and is passed over.
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names

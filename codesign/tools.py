@@ -1,0 +1,64 @@
+"""Running external tools: an argument list, a working directory, a log, a time limit; never a shell."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from codesign.errors import InputError, ToolError
+
+#: How to get a program, by its name.
+INSTALL = {"g++": "install a C++ compiler (Debian, Ubuntu: apt-get install g++)"}
+
+
+def find(program: str) -> Path:
+    """The program on PATH.
+
+    Raises:
+        InputError: It is not there.
+    """
+    path = shutil.which(program)
+    if path is None:
+        raise InputError(f"program {program!r}", "not on PATH", "", INSTALL.get(program, "install it, or fix PATH"))
+    return Path(path)
+
+
+def version(program: str) -> str:
+    """First line of ``program --version``."""
+    result = subprocess.run([find(program), "--version"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+    return (result.stdout or result.stderr).strip().partition("\n")[0]
+
+
+def run(
+    command: Sequence[str | Path],
+    cwd: Path,
+    log: Path,
+    timeout_s: float,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Run a tool to its end; what it prints is appended to the log.
+
+    Args:
+        command: Program and arguments.
+        cwd: Working directory.
+        log: File for its standard output and error.
+        timeout_s: Seconds after which it is killed.
+        environment: Its whole environment; None to hand on this process's.
+
+    Raises:
+        InputError: The program is not on PATH.
+        ToolError: It failed or ran out of time; the message ends with the last lines of the log.
+    """
+    program = str(command[0])
+    argv = [str(find(program)), *(str(part) for part in command[1:])]
+    with log.open("ab") as out:
+        try:
+            result = subprocess.run(  # noqa: S603
+                argv, cwd=cwd, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                timeout=timeout_s, check=False, env=environment,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise ToolError(program, f"not finished after {timeout_s:g} s", "", f"log: {log}") from None
+    if result.returncode != 0:
+        tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
+        raise ToolError(program, f"exit status {result.returncode}", "0", "last lines: " + " | ".join(tail))

@@ -1,0 +1,58 @@
+"""The float network in torch, differentiable, evaluated from the graph."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codesign.arrays import FloatArray
+from codesign.design import Split
+from codesign.graph import Graph, Node
+
+
+def to_tensors(arrays: Mapping[str, FloatArray]) -> dict[str, Tensor]:
+    """Writable float32 copies of named arrays."""
+    return {name: torch.from_numpy(np.array(array, np.float32)) for name, array in arrays.items()}
+
+
+def split_tensors(split: Split) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Inputs and int64 labels of a split as tensors."""
+    inputs = tuple(torch.from_numpy(np.array(x, np.float32)) for x in split.inputs)
+    return inputs, torch.from_numpy(np.array(split.labels, np.int64))
+
+
+def role_tensors(node: Node, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A node's parameters by role."""
+    return {role: parameters[name] for role, name in node.op.parameters().items()}
+
+
+def float_forward(graph: Graph, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Every tensor of the network for a batch.
+
+    Args:
+        graph: The network.
+        parameters: Float parameters by name.
+        inputs: ``[batch, ...]`` per graph input, in order.
+    """
+
+    def step(node: Node, values: list[Tensor]) -> Tensor:
+        return node.op.forward(values, role_tensors(node, parameters))
+
+    return graph.run(dict(zip(graph.inputs, inputs, strict=True)), step)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Give torch that many threads for a while.
+
+    One is the default of every pass: sums are then taken in one order whatever the machine, and small networks don't
+    wait on threads that a busy machine does not schedule (seen: a hundredfold).
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
