@@ -1,0 +1,163 @@
+"""The command line. Heavy libraries load inside the commands, so that --help is quick."""
+
+import sys
+import tomllib
+import traceback
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from codesign.errors import CodesignError, ContractError, InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="From a trained network and a hardware budget to bit-exact firmware, with proof.",
+    epilog="Start with: codesign build examples/jets/build.toml",
+)
+
+#: Exit codes: built and within budget; built but a budget or check failed; bad input; a defect of codesign.
+BUILT, FAILED, BAD_INPUT, DEFECT = 0, 1, 2, 3
+
+
+@app.command()
+def build(
+    file: Annotated[Path, typer.Argument(metavar="BUILD.toml", help="Build file: the model, the data, the options.")],
+    out: Annotated[Path | None, typer.Option(help="Build directory. [default: build/NAME]", show_default=False)] = None,
+    target: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Target, instead of the build file's.")] = None,
+    flow: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Flow, instead of the build file's.")] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PASS.OPTION=VALUE", help="Set an option: --set allocate.budget_bops=300000."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed, instead of the build file's.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="PASS", help="Stop after this pass or stage.")] = None,
+    force: Annotated[
+        list[str] | None, typer.Option(metavar="PASS", help="Run this pass or stage even if nothing changed.")
+    ] = None,
+) -> None:
+    """Build firmware from a build file; what has not changed since the last build is taken from the cache.
+
+    Exit codes: 0 built and within budget, 1 built but a budget or check failed, 2 bad input. A build that was
+    interrupted continues where it stopped when it is run again.
+    """
+    from codesign.console import Watcher, make_console, show_report
+    from codesign.flow import Setting
+    from codesign.pipeline import build_file
+
+    given = [Setting(key, value, "--set", Path.cwd()) for key, value in map(_assignment, options or [])]
+    console = make_console()
+    watcher = Watcher(console)
+    try:
+        result = build_file(file, out, target, flow, given, seed, until, force or (), watcher)
+    finally:
+        watcher.stop()
+    if result.report is None:
+        console.print(f"stopped after {result.passes[-1].name}; no report")
+        return
+    show_report(console, result.report, str(result.directory / "report.md"))
+    if result.failures:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def show(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A build directory.")]) -> None:
+    """Print the summary of the last build in a directory."""
+    from codesign.console import make_console, show_report
+    from codesign.directory import read_report
+
+    show_report(make_console(), read_report(directory), str(directory / "report.md"))
+
+
+@app.command()
+def passes(name: Annotated[str | None, typer.Argument(metavar="[PASS]", help="Show this one in full.")] = None) -> None:
+    """List the passes with their options."""
+    from rich.markup import escape
+
+    from codesign.console import make_console
+    from codesign.describe import options, summary
+    from codesign.passes import lookup, registry
+
+    console = make_console()
+    shown = {name: lookup(name)} if name else registry()
+    for key, step in shown.items():
+        console.print(f"[bold]{key}[/]  {escape(summary(step))}")
+        for option in options(step):
+            about = f" [dim]{escape(option.help)}[/]" if name else ""
+            console.print(f"    {option.name} [dim]({escape(option.type)}, {escape(option.default)})[/]{about}")
+
+
+@app.command()
+def flows() -> None:
+    """List the flows."""
+    from codesign.flow import Flow
+
+    _list_shipped(Flow, "flow")
+
+
+@app.command()
+def targets() -> None:
+    """List the targets."""
+    from codesign.target import Target
+
+    _list_shipped(Target, "target")
+
+
+def _list_shipped(kind: type[Any], sort: Any) -> None:
+    from dataclasses import fields
+
+    from rich.markup import escape
+
+    from codesign.console import make_console
+    from codesign.shipped import read_shipped, shipped_names
+
+    console = make_console()
+    for name in shipped_names(sort):
+        record = read_shipped(kind, sort, name, Path.cwd())
+        console.print(f"[bold]{name}[/]  {escape(record.summary)}")
+        for field in fields(kind):
+            value = getattr(record, field.name)
+            if field.name not in ("name", "summary") and value not in (None, {}):
+                text = ", ".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
+                console.print(f"    {field.name}: [dim]{escape(text)}[/]", soft_wrap=True)
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """``key=value``; the value as TOML has it, or else as text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set {text!r}", "not an assignment", "PASS.OPTION=VALUE")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
+@app.callback(invoke_without_command=True)
+def _top(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        from codesign import __version__
+
+        print(f"codesign {__version__}")
+        raise typer.Exit
+
+
+def main() -> NoReturn:
+    """Run the command line; no error of the user's shows a traceback."""
+    try:
+        app()
+    except CodesignError as error:
+        label = "defect" if isinstance(error, ContractError) else "error"
+        print(f"{label}: {error}", file=sys.stderr)
+        sys.exit(DEFECT if isinstance(error, ContractError) else BAD_INPUT)
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to continue", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001  (the last line of defence)
+        log = Path("codesign-error.log")
+        log.write_text(traceback.format_exc(), encoding="utf-8")
+        print(f"defect: {type(error).__name__}: {error}; details in {log}, please report it", file=sys.stderr)
+        sys.exit(DEFECT)
+    sys.exit(BUILT)

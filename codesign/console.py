@@ -1,0 +1,129 @@
+"""What people see in the terminal: passes as they run, and the summary at the end."""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from codesign import passes
+from codesign.engine import PassRun
+from codesign.passes import Pass
+
+
+def make_console() -> Console:
+    """A console on its own copy of standard output, so that passes may redirect the original."""
+    return Console(file=os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8"), highlight=False)
+
+
+class Watcher:
+    """Shows each pass with its reason, a progress bar while it runs, and its time.
+
+    Args:
+        console: Where to.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar: Progress | None = None
+
+    def started(self, step: Pass, reason: str) -> passes.Progress:
+        """Show a bar until the pass is over."""
+        columns = (
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
+            TextColumn("left"), TimeRemainingColumn(),
+        )  # fmt: skip
+        self.bar = Progress(*columns, console=self.console, transient=True)
+        task = self.bar.add_task(f"{step.name}: running ({escape(_short(reason))})", total=None)
+        self.bar.start()
+        bar = self.bar
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.update(task, description=f"{step.name}: {escape(what)}", completed=done, total=total or None)
+
+        return progress
+
+    def finished(self, step: Pass, run: PassRun) -> None:
+        """One line for the record."""
+        self.stop()
+        if run.status == "cached":
+            self.console.print(f"[green]✓[/] {step.name:28} [dim]cached[/]")
+        else:
+            reason = escape(_short(run.reason))
+            self.console.print(f"[green]✓[/] {step.name:28} ran {run.seconds:7.1f} s [dim]({reason})[/]", soft_wrap=True)
+
+    def stop(self) -> None:
+        """Take the bar away, if one is shown."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def _short(reason: str, most: int = 3) -> str:
+    parts = reason.split(", ")
+    return reason if len(parts) <= most else f"{', '.join(parts[:most])} and {len(parts) - most} more"
+
+
+def show_report(console: Console, report: Mapping[str, Any], where: str) -> None:
+    """Print the summary of a finished build."""
+    accuracy, environment = report["accuracy"], report["environment"]
+    console.print()
+    console.print(_layers(report))
+    console.print(_checks(report))
+    for kind in dict.fromkeys(item["kind"] for item in report["measures"]):
+        console.print(_measures(report, kind))
+    for notice in report["notices"]:
+        console.print(f"[dim]note: {escape(notice)}[/]", soft_wrap=True)
+    console.print(
+        f"accuracy on the test split: float [bold]{accuracy['float']:.4f}[/], quantized [bold]{accuracy['quantized']:.4f}[/]"
+    )
+    console.print(f"[dim]flow {environment['flow']}, target {environment['target']}, seed {environment['seed']}[/]")
+    if report["failures"]:
+        for failure in report["failures"]:
+            console.print(f"[red]✗[/] {escape(failure)}", soft_wrap=True)
+    else:
+        unchecked = sum(check["status"] == "not_checked" for check in report["checks"])
+        rest = f"; {unchecked} not checked" if unchecked else ""
+        console.print(f"[green]✓[/] within its budget; every check that ran is exact{rest}")
+    console.print(f"report: {escape(where)}", soft_wrap=True)
+
+
+def _layers(report: Mapping[str, Any]) -> Table:
+    table = Table(title="Layers", title_justify="left")
+    table.add_column("layer")
+    for title in ("weight bits", "input bits", "accumulator", "trace", "BOPs (estimated)"):
+        table.add_column(title, justify="right")
+    for row in report["layers"]:
+        table.add_row(
+            escape(row["name"]), str(row["weight_bits"]), str(row["activation_bits"]), str(row["accumulator_bits"]),
+            f"{row['trace']:.3g} ± {row['trace_stderr']:.1g}", f"{row['bops']:,.0f}",
+        )  # fmt: skip
+    return table
+
+
+def _checks(report: Mapping[str, Any]) -> Table:
+    table = Table(title="Proofs: the same integers", title_justify="left")
+    for title in ("hop", "inputs", "mismatches", "status", "run in"):
+        table.add_column(title)
+    colours = {"exact": "green", "differs": "red", "not_checked": "yellow"}
+    for row in report["checks"]:
+        status = f"[{colours[row['status']]}]{row['status'].replace('_', ' ')}[/]"
+        hop = f"{row['from']} → {row['to']}"
+        table.add_row(hop, f"{row['inputs']:,}", f"{row['mismatches']:,}", status, escape(row["detail"]))
+    return table
+
+
+def _measures(report: Mapping[str, Any], kind: str) -> Table:
+    table = Table(title=f"Measures, {kind}", title_justify="left")
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    for row in report["measures"]:
+        if row["kind"] == kind:
+            value = f"{row['value']:,.0f}" if abs(row["value"]) >= 1 else f"{row['value']:.4g}"
+            table.add_row(escape(row["name"]), value, row["unit"])
+    return table

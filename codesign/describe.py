@@ -1,0 +1,59 @@
+"""What a pass and its options are, in words, read from its own docstring."""
+
+import re
+from dataclasses import MISSING, dataclass, fields
+from inspect import getdoc
+from typing import Any, get_type_hints
+
+from codesign.passes import Pass
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a pass: its name, type, default (as text) and meaning."""
+
+    name: str
+    type: str
+    default: str
+    help: str
+
+
+def summary(step: type[Pass]) -> str:
+    """The first paragraph of a pass's docstring, on one line."""
+    return " ".join((getdoc(step) or "").split("\n\n")[0].split())
+
+
+def options(step: type[Pass]) -> list[Option]:
+    """The options of a pass, in order."""
+    hints, helps = get_type_hints(step), _arguments(getdoc(step) or "")
+    return [
+        Option(item.name, _spelt(hints[item.name]), _default(item.default), helps.get(item.name, ""))
+        for item in fields(step)  # type: ignore[arg-type]
+    ]
+
+
+def _arguments(doc: str) -> dict[str, str]:
+    """Name to text, from the ``Args:`` section; ``a, b: text`` is for both."""
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in doc.partition("\nArgs:\n")[2].split("\n"):
+        entry = re.match(r" {4}(\w[\w, ]*): (.*)", line)
+        if entry:
+            names = [name.strip() for name in entry[1].split(",")]
+            found |= dict.fromkeys(names, entry[2])
+        elif line.startswith(" " * 8):
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+        elif line.strip():
+            break
+    return found
+
+
+def _default(value: Any) -> str:
+    return "required" if value is MISSING else "none" if value is None else str(value)
+
+
+def _spelt(hint: Any) -> str:
+    if isinstance(hint, type) and not hasattr(hint, "__args__"):
+        return hint.__name__.lower()
+    text = str(hint).replace("typing.", "").replace("pathlib._local.", "").replace("pathlib.", "")
+    return text.replace("Literal", "one of ").replace(" | None", "")

@@ -1,0 +1,97 @@
+"""The build directory: its lock, its cache, and what is published in it."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from codesign.errors import InputError
+from codesign.store import Store, write_whole
+
+#: Folder with the cache, inside the build directory.
+CACHE = ".codesign"
+#: The report's files; a directory without them is not a finished build.
+REPORT_JSON, REPORT_MD = "report.json", "report.md"
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Store]:
+    """Lock a build directory and open its store; what a killed build left half done is cleared away.
+
+    Raises:
+        InputError: Another build is using it, it holds other things, or it can't be written.
+    """
+    try:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / CACHE).is_dir():
+            raise InputError(str(folder), "a folder that holds other things", "a new or empty folder, or a build's", "--out")
+        (folder / CACHE).mkdir(parents=True, exist_ok=True)
+        lock = (folder / CACHE / "lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise InputError(str(folder), f"cannot be used: {error.strerror}", "a folder that can be written", "--out") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            raise InputError(
+                str(folder), f"in use by another build (process {owner})", "", "wait for it, or choose another --out"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        shutil.rmtree(folder / CACHE / "scratch", ignore_errors=True)
+        yield Store(folder / CACHE)
+
+
+def withdraw(folder: Path) -> None:
+    """Take published files away before a build starts, the report first: a killed build must not look finished."""
+    for name in (REPORT_JSON, REPORT_MD):
+        (folder / name).unlink(missing_ok=True)
+    record = folder / CACHE / "published.json"
+    if record.is_file():
+        for name in json.loads(record.read_bytes()):
+            path = folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def publish(folder: Path, store: Store, artifacts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the artifacts of a build.
+
+    Args:
+        folder: The build directory.
+        store: Where their content is.
+        artifacts: ``Artifact`` records as JSON, by name.
+    """
+    write_whole(folder / CACHE / "published.json", json.dumps([item["path"] for item in artifacts.values()]).encode())
+    for item in artifacts.values():
+        store.take_out(item["digest"], folder / item["path"], item["folder"])
+
+
+def publish_report(folder: Path, report: Mapping[str, Any], text: str) -> None:
+    """Write the report, ``report.json`` last: it marks the build as finished."""
+    write_whole(folder / REPORT_MD, text.encode())
+    write_whole(folder / REPORT_JSON, (json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The report of a finished build.
+
+    Raises:
+        InputError: The folder holds none.
+    """
+    path = folder / REPORT_JSON
+    if not path.is_file():
+        found = "no report.json" if folder.is_dir() else "no such folder"
+        raise InputError(str(folder), found, "the directory of a finished build", "run: codesign build BUILD.toml")
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise InputError(str(path), f"not JSON: {error}") from error

@@ -1,0 +1,114 @@
+"""Writing an integer network as ONNX nodes with explicit Quant nodes (the QONNX dialect)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from codesign.fixed import Codes, Fixed
+from codesign.ops.op import Shape
+from codesign.quantized import Quantized
+
+QONNX_DOMAIN = "qonnx.custom_op.general"
+OPSET = 13
+#: qonnx 1.0's executor refuses newer files.
+IR_VERSION = 10
+BATCH = "batch"
+
+
+@dataclass
+class Writer:
+    """Gathers nodes, initializers and shapes of one graph; operations see it as ``QonnxWriter``."""
+
+    quantized: Quantized
+    nodes: list[onnx.NodeProto] = field(default_factory=list[onnx.NodeProto])
+    initializers: dict[str, onnx.TensorProto] = field(default_factory=dict[str, onnx.TensorProto])
+    shapes: dict[str, Shape] = field(default_factory=dict[str, Shape])
+    constants: dict[str, Shape] = field(default_factory=dict[str, Shape])
+    current: Shape = ()
+
+    def write(self) -> onnx.ModelProto:
+        """The whole model. Tensors keep the graph's names; what a quantizer reads is called ``NAME.raw``."""
+        graph, formats = self.quantized.graph, self.quantized.formats
+        shapes = graph.shapes()
+        names: dict[str, str] = {}
+        for name, shape in graph.inputs.items():
+            names[name] = self._quant(name, f"{name}.quantized", formats[name], "FLOOR", shape)
+        for node in graph.nodes:
+            self.current = shapes[node.output]
+            inputs = [names.get(name, name) for name in node.inputs]
+            if node.output in formats:
+                node.op.write_qonnx(self, node.name, inputs, f"{node.output}.raw")
+                self._quant(f"{node.output}.raw", node.output, formats[node.output], "FLOOR", self.current)
+            else:
+                node.op.write_qonnx(self, node.name, inputs, node.output)
+        proto = helper.make_graph(
+            self.nodes,
+            "codesign",
+            [self._info(name, shape) for name, shape in graph.inputs.items()],
+            [self._info(name, shapes[name]) for name in graph.outputs],
+            list(self.initializers.values()),
+            value_info=[
+                *(self._info(name, shape) for name, shape in self.shapes.items() if name not in graph.outputs),
+                *(helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in self.constants.items()),
+            ],
+        )
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(QONNX_DOMAIN, 1)]
+        model = helper.make_model(proto, opset_imports=opsets, producer_name="codesign", ir_version=IR_VERSION)
+        ranges = self.quantized.accumulators()
+        helper.set_model_props(
+            model, {f"accumulator:{name}": str(ranges[name].smallest_format()) for name in sorted(ranges)}
+        )
+        return model
+
+    def parameter(self, name: str, transpose: bool = False) -> str:
+        """Initializer and Quant node of a parameter; returns the quantized tensor's name."""
+        fixed = self.quantized.formats[name]
+        real = Codes(self.quantized.codes[name], fixed.fraction).real()
+        real = real.T if transpose else real
+        self._initializer(name, real)
+        output = f"{name}.quantized"
+        self._quant_node(name, output, fixed, "ROUND")
+        self.constants[output] = real.shape
+        return output
+
+    def add(self, op_type: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> str:
+        """One standard node whose output has the current operation's shape."""
+        self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=name, **attributes))
+        self.shapes[output] = self.current
+        return output
+
+    def _quant(self, source: str, output: str, fixed: Fixed, rounding: str, shape: Shape) -> str:
+        self._quant_node(source, output, fixed, rounding)
+        self.shapes[output] = shape
+        return output
+
+    def _quant_node(self, source: str, output: str, fixed: Fixed, rounding: str) -> None:
+        """One Quant node, per tensor: the finest LSB and the widest range represent per-element bits exactly."""
+        fixed = fixed.envelope()
+        width = max(int(fixed.width), 2 if fixed.signed else 1)  # narrower has no meaning, or another one, in QONNX
+        parameters = {"scale": 2.0 ** -int(fixed.fraction), "zero_point": 0.0, "bit_width": float(width)}
+        names = [f"{output}.{key}" for key in parameters]
+        for name, value in zip(names, parameters.values(), strict=True):
+            self._initializer(name, np.array([value]))
+        self.nodes.append(
+            helper.make_node(
+                "Quant",
+                [source, *names],
+                [output],
+                name=f"{output}.quant",
+                domain=QONNX_DOMAIN,
+                signed=int(fixed.signed),
+                narrow=0,
+                rounding_mode=rounding,
+            )
+        )
+
+    def _initializer(self, name: str, value: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+        self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value, np.float32), name)
+
+    def _info(self, name: str, shape: Shape) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH, *shape])

@@ -1,0 +1,238 @@
+"""The whole pipeline, from a build file or from a module and arrays in memory."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy.typing as npt
+
+import codesign
+from codesign.design import Design, SplitName
+from codesign.directory import opened, publish, publish_report, withdraw
+from codesign.engine import Engine, Fields, Observer, PassRun, encode
+from codesign.errors import InputError, did_you_mean
+from codesign.flow import Flow, Setting, load_flow, plan, settings
+from codesign.passes import Pass, Progress, silent, stage
+from codesign.report._document import document, markdown
+from codesign.shipped import read_toml
+from codesign.sources import distribution_version
+from codesign.target import Target, load_target
+from codesign.typed import parse
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: Distributions whose versions a report names.
+ENVIRONMENT = ("numpy", "torch", "scipy", "onnx", "onnxruntime", "qonnx", "hls4ml")
+
+
+class Quiet:
+    """An observer that says nothing."""
+
+    def started(self, step: Pass, reason: str) -> Progress:
+        """Nothing to say."""
+        return silent
+
+    def finished(self, step: Pass, run: PassRun) -> None:
+        """Nothing to say."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Arrays for ``build``.
+
+    Args:
+        inputs: ``[samples, ...]``, one array or one per network input.
+        labels: Class indices ``[samples]``.
+        train, validation, test: First row and last-plus-one row of each split.
+        classes: Class names, in label order.
+        normalize: ``standard`` to shift and scale by the training split; ``none`` to leave the inputs as they are.
+    """
+
+    inputs: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
+    labels: npt.NDArray[Any]
+    train: tuple[int, int]
+    validation: tuple[int, int]
+    test: tuple[int, int]
+    classes: tuple[str, ...] = ()
+    normalize: Literal["standard", "none"] = "none"
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What came of a build.
+
+    Args:
+        directory: The build directory.
+        passes: What became of each pass.
+        report: The content of ``report.json``; None if the flow was stopped before its report.
+    """
+
+    directory: Path
+    passes: list[PassRun]
+    report: dict[str, Any] | None
+
+    @property
+    def failures(self) -> list[str]:
+        """Budgets and checks that failed."""
+        return [] if self.report is None else list(self.report["failures"])
+
+
+@dataclass(frozen=True)
+class _BuildFile:
+    """The keys of a build file outside its stage tables."""
+
+    name: str
+    target: str = "vu13p-l1t"
+    flow: str = "hls4ml"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One build, ready to be planned."""
+
+    out: Path
+    target: Target
+    flow: Flow
+    settings: Sequence[Setting]
+    seed: int
+    until: str | None = None
+    force: Sequence[str] = ()
+    given: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+def build_file(
+    path: Path,
+    out: Path | None = None,
+    target: str | None = None,
+    flow: str | None = None,
+    set_options: Sequence[Setting] = (),
+    seed: int | None = None,
+    until: str | None = None,
+    force: Sequence[str] = (),
+    observer: Observer | None = None,
+) -> BuildResult:
+    """Build what a TOML file describes.
+
+    Args:
+        path: The build file.
+        out: Build directory; ``build/NAME`` if None.
+        target, flow: Shipped names or paths of TOML files, instead of the build file's.
+        set_options: Settings that win over the build file's.
+        seed: Seed instead of the build file's.
+        until: Pass or stage to stop after.
+        force: Passes or stages to run even if nothing changed.
+        observer: Told what happens.
+
+    Raises:
+        CodesignError: Bad input, a failing tool, a defect; the message says where and what to do.
+    """
+    table = read_toml(path)
+    head = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    known = parse(_BuildFile, head, str(path))
+    if not known.name.replace("-", "").replace("_", "").isalnum():
+        raise InputError(f"{path}, option 'name'", repr(known.name), "letters, digits, - and _")
+    folder = path.resolve().parent
+    own = settings({key: value for key, value in table.items() if isinstance(value, dict)}, str(path), folder)
+    here = Path.cwd()
+    request = _Request(
+        out=out or here / "build" / known.name,
+        target=load_target(target, here) if target else load_target(known.target, folder),
+        flow=load_flow(flow, here) if flow else load_flow(known.flow, folder),
+        settings=[*own, *set_options],
+        seed=known.seed if seed is None else seed,
+        until=until,
+        force=force,
+    )
+    return _run(request, observer or Quiet())
+
+
+def build(
+    model: "nn.Module",
+    data: Data,
+    target: str = "vu13p-l1t",
+    flow: str = "hls4ml",
+    out: Path | str = "build/model",
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    until: str | None = None,
+    force: Sequence[str] = (),
+    observer: Observer | None = None,
+) -> BuildResult:
+    """Build a torch module in memory.
+
+    Args:
+        model: A trained module.
+        data: Its data.
+        target, flow: Shipped names, or paths of TOML files. The flow's ``load`` passes are left out.
+        out: Build directory.
+        options: Options by ``stage.option`` or ``stage.method.option``, such as ``{"allocate.budget_bops": 350_000}``.
+        seed: For everything random.
+        until: Pass or stage to stop after.
+        force: Passes or stages to run even if nothing changed.
+        observer: Told what happens.
+
+    Raises:
+        CodesignError: Bad input, a failing tool, a defect; the message says where and what to do.
+    """
+    from codesign.load._dataset import make_dataset
+    from codesign.load.torch import graph_for
+
+    arrays = list(data.inputs) if isinstance(data.inputs, list | tuple) else [data.inputs]
+    rows: dict[SplitName, tuple[int, int]] = {"train": data.train, "validation": data.validation, "test": data.test}
+    named = {f"input {index}": array for index, array in enumerate(arrays)}
+    dataset = make_dataset(named, data.labels, rows, data.classes, data.normalize)
+    graph, notices = graph_for(model, dataset)
+    here = Path.cwd()
+    whole = load_flow(flow, here)
+    rest = Flow(whole.name, whole.summary, tuple(n for n in whole.passes if stage(n) != "load"), whole.options)
+    given = [Setting(key, value, f"options[{key!r}]", here) for key, value in (options or {}).items()]
+    fields = {"dataset": dataset, "graph": graph, "notices": notices}
+    request = _Request(Path(out), load_target(target, here), rest, given, seed, until, force, fields)
+    return _run(request, observer or Quiet())
+
+
+def _run(request: _Request, observer: Observer) -> BuildResult:
+    steps = plan(request.flow, request.settings, ("target", *request.given))
+    names = [step.name for step in steps]
+    if request.until is not None:
+        chosen = _named(request.until, names, "--until")
+        steps = steps[: names.index(chosen[-1]) + 1]
+    force = frozenset(name for wanted in request.force for name in _named(wanted, names, "--force"))
+    with opened(request.out) as store:
+        withdraw(request.out)
+        fields = encode(Design({"target": request.target, **request.given}), store)
+        fields, runs = Engine(store, request.seed, observer, force).run(steps, fields)
+        publish(request.out, store, fields.get("artifacts", {}))
+        report = None
+        if "report" in fields:
+            report = document(fields, runs, _environment(request))
+            publish_report(request.out, report, markdown(report))
+    return BuildResult(request.out, runs, report)
+
+
+def _named(wanted: str, names: Sequence[str], where: str) -> list[str]:
+    """The passes of a plan that a pass or stage name means.
+
+    Raises:
+        InputError: None is.
+    """
+    found = [name for name in names if wanted in (name, stage(name))]
+    if not found:
+        raise InputError(f"{where} {wanted!r}", "no such pass in this flow", did_you_mean(wanted, names))
+    return found
+
+
+def _environment(request: _Request) -> Fields:
+    """What a report says about how it was made."""
+    versions = {name: distribution_version(name) for name in ENVIRONMENT}
+    return {
+        "versions": {"codesign": codesign.__version__, "python": platform.python_version(), **versions},
+        "platform": platform.platform(),
+        "seed": request.seed,
+        "target": request.target.name,
+        "flow": request.flow.name,
+    }

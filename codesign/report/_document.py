@@ -1,0 +1,73 @@
+"""The report as one document: `report.json`, and its Markdown for people."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from codesign.engine import PassRun
+
+#: Raised when a key is taken away or changes its meaning; new keys may come without it.
+SCHEMA = "codesign-report/1"
+
+
+def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of ``report.json``, as docs/reference/report.md specifies it.
+
+    Args:
+        fields: The design at the end of the build, as JSON.
+        runs: What became of each pass.
+        environment: Versions, seed, target, flow.
+    """
+    report = dict(fields["report"])
+    allocation, front = fields["allocation"], fields["front"]
+    return {
+        "schema": SCHEMA,
+        "ok": not report["failures"],
+        "failures": report["failures"],
+        "accuracy": report["accuracy"],
+        "input": report["input"],
+        "sensitivity_metric": report["sensitivity_metric"],
+        "layers": report["layers"],
+        "allocation": {
+            "cost": front["cost"],
+            "budget": allocation["budget"],
+            "chosen": allocation["index"],
+            "front": front["points"],
+            "uniform": front["uniform"],
+        },
+        "measures": [_measure(name, item) for name, item in sorted(fields["measures"].items())],
+        "checks": [_check(item) for item in fields["checks"].values()],
+        "notices": list(fields.get("notices", {}).values()),
+        "passes": [asdict(run) for run in runs],
+        "artifacts": [_artifact(name, item) for name, item in sorted(fields["artifacts"].items())],
+        "environment": dict(environment),
+    }
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The report for people, from the same numbers."""
+    loader = PackageLoader("codesign", "report")
+    environment = Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, autoescape=False)  # noqa: S701  (Markdown, not HTML)
+    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
+    return environment.get_template("report.md.j2").render(report)
+
+
+def _measure(name: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "value": item["value"], "unit": item["unit"], "kind": item["kind"], "pass": item["by"]}
+
+
+def _check(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "from": item["start"],
+        "to": item["end"],
+        "inputs": item["inputs"],
+        "mismatches": item["mismatches"],
+        "status": item["status"],
+        "detail": item["detail"],
+    }
+
+
+def _artifact(name: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "path": item["path"], "sha256": item["digest"], "folder": item["folder"]}

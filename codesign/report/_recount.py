@@ -1,0 +1,75 @@
+"""Counting bits and bit operations again, from the exported file alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from codesign.allocate.costs.bops_campos import bops
+from codesign.errors import ContractError
+from codesign.ops.op import Work
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One weighted node of a QONNX file.
+
+    Args:
+        name: The node's name.
+        weight_bits: Bits of its weights.
+        activation_bits: Bits of its input.
+        weights: Number of weights.
+        nonzero: Weights that are not zero.
+        bops: Bit operations, as in ``allocate.costs.bops_campos``.
+    """
+
+    name: str
+    weight_bits: int
+    activation_bits: int
+    weights: int
+    nonzero: int
+    bops: float
+
+
+def recount(path: Path) -> list[Layer]:
+    """The weighted layers of a QONNX file, in order.
+
+    Raises:
+        ContractError: A layer's input or weight comes from no Quant node.
+    """
+    graph = onnx.load(path).graph
+    constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    producers = {name: node for node in graph.node for name in node.output}
+    layers: list[Layer] = []
+    for node in graph.node:
+        if node.op_type != "MatMul":
+            continue
+        weight = _quant_before(node.input[1], producers)
+        activation = _quant_before(node.input[0], producers)
+        values = constants[weight.input[0]]
+        nonzero = int(np.count_nonzero(values))
+        bits = [int(constants[quant.input[3]].item()) for quant in (weight, activation)]
+        work = Work(values.size, values.shape[0])
+        cost = bops(work, bits[0], bits[1], nonzero / values.size)
+        layers.append(Layer(node.name, bits[0], bits[1], values.size, nonzero, cost))
+    return layers
+
+
+def _quant_before(tensor: str, producers: dict[str, Any]) -> onnx.NodeProto:
+    """The Quant node that a tensor comes from, through nodes that only move data."""
+    node = producers.get(tensor)
+    while node is not None and node.op_type == "Flatten":
+        node = producers.get(node.input[0])
+    if node is None or node.op_type != "Quant":
+        raise ContractError(f"tensor {tensor!r} of the exported file", "no Quant node before it", "a quantized tensor")
+    return node
+
+
+def total_weight_bits(layers: list[Layer]) -> int:
+    """Bits of all weights."""
+    return sum(layer.weights * layer.weight_bits for layer in layers)
+
+

@@ -1,0 +1,108 @@
+"""Running the representations side by side, and counting the input vectors on which their integers differ."""
+
+import ctypes
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from codesign.arrays import FloatArray
+from codesign.design import Check, Trained
+from codesign.errors import ContractError
+from codesign.fixed import Codes
+from codesign.quantized import FLOAT32_BITS, Quantized
+
+Outputs = Sequence[npt.NDArray[np.float64]]
+
+
+def compare(start: str, end: str, before: Outputs, after: Outputs, detail: str) -> Check:
+    """Compare the outputs of two representations.
+
+    Both are on one power-of-two grid and exact in float64, so equal numbers are equal integers.
+
+    Args:
+        start, end: Names of the hop's two sides.
+        before, after: Their outputs, ``[batch, ...]`` each.
+        detail: How the end was run.
+    """
+    count = len(before[0])
+    differs = np.zeros(count, bool)
+    for left, right in zip(before, after, strict=True):
+        differs |= (left.reshape(count, -1) != right.reshape(count, -1)).any(1)
+    mismatches = int(np.count_nonzero(differs))
+    return Check(start, end, count, mismatches, "differs" if mismatches else "exact", detail)
+
+
+def torch_outputs(quantized: Quantized, trained: Trained, inputs: Sequence[FloatArray]) -> tuple[Outputs, str]:
+    """The fine-tuned torch network in eval mode, from its float parameters, and the number type it ran in."""
+    import torch
+
+    from codesign.finetune._network import QuantizedNetwork, exact_outputs, exact_type
+    from codesign.torch_forward import threads, to_tensors
+
+    network = QuantizedNetwork(quantized.graph, trained.formats)
+    dtype = exact_type(quantized)
+    tensors = [torch.from_numpy(np.array(x, np.float32)) for x in inputs]
+    with threads(1):
+        outputs = exact_outputs(network, to_tensors(trained.parameters), tensors, dtype)
+    return [output.double().numpy() for output in outputs], str(dtype).removeprefix("torch.")
+
+
+def qonnx_outputs(quantized: Quantized, path: Path, inputs: Sequence[FloatArray]) -> tuple[Outputs, str]:
+    """The exported file, run by qonnx's executor, and the number type it ran in.
+
+    Where float32 does not hold every partial sum exactly, the file's constants are widened to float64 for the run.
+    """
+    from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
+    from qonnx.core.onnx_exec import execute_onnx  # type: ignore[import-untyped]
+
+    model = onnx.load(path)
+    wide = quantized.mantissa_bits() > FLOAT32_BITS
+    _set_batch(model, len(inputs[0]))
+    if wide:
+        _widen(model)
+    dtype = np.float64 if wide else np.float32
+    feeds = {info.name: np.asarray(x, dtype) for info, x in zip(model.graph.input, inputs, strict=True)}
+    found = execute_onnx(ModelWrapper(model), feeds)
+    return [np.asarray(found[name], np.float64) for name in quantized.graph.outputs], np.dtype(dtype).name
+
+
+def _set_batch(model: onnx.ModelProto, batch: int) -> None:
+    graph = model.graph
+    for info in (*graph.input, *graph.output, *graph.value_info):
+        for dimension in info.type.tensor_type.shape.dim:
+            if dimension.HasField("dim_param"):
+                dimension.dim_value = batch
+
+
+def _widen(model: onnx.ModelProto) -> None:
+    graph = model.graph
+    for info in (*graph.input, *graph.output, *graph.value_info):
+        info.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    for item in graph.initializer:
+        item.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(item).astype(np.float64), item.name))
+
+
+def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes]) -> tuple[Outputs, str]:
+    """The C++ simulation of an hls4ml project, one call per sample as the testbench does.
+
+    Args:
+        quantized: Gives the output shapes.
+        folder: The project, compiled.
+        inputs: Codes of the inputs ``[batch, ...]``: the firmware is fed numbers on the input grid.
+    """
+    libraries = sorted((folder / "firmware").glob("*.so"))
+    if len(libraries) != 1:
+        raise ContractError(str(folder), f"{len(libraries)} simulation libraries", "one")
+    function = ctypes.CDLL(str(libraries[0]))[f"{libraries[0].stem}_double"]
+    function.restype = None
+    shapes = quantized.graph.shapes()
+    count = len(inputs[0].values)
+    reals = [np.ascontiguousarray(codes.real().reshape(count, -1)) for codes in inputs]
+    outputs = [np.empty((count, int(np.prod(shapes[name])))) for name in quantized.graph.outputs]
+    pointers = [(array.ctypes.data, array.strides[0]) for array in (*reals, *outputs)]
+    for row in range(count):
+        function(*(ctypes.c_void_p(base + row * stride) for base, stride in pointers))
+    return outputs, "C++ simulation"
