@@ -1,6 +1,6 @@
 """Array types, and how they are written: JSON holds a reference, the store holds the numbers (never a pickle)."""
 
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +20,16 @@ class ArrayStore(Protocol):
 
 
 def _write(value: Any, info: SerializationInfo) -> Any:
-    store: ArrayStore = (info.context or {})["store"]
-    return int(value) if isinstance(value, int | np.integer) else store.put_array(np.asarray(value))
+    return value if isinstance(value, int) else _store(info).put_array(np.asarray(value))
 
 
 def _read(value: Any, info: ValidationInfo) -> Any:
-    if isinstance(value, int | np.ndarray):
-        return value
-    store: ArrayStore = (info.context or {})["store"]
-    return store.get_array(value)
+    return cast(Any, value) if isinstance(value, int | np.ndarray) else _store(info).get_array(value)
+
+
+def _store(info: SerializationInfo | ValidationInfo) -> ArrayStore:
+    context: Any = info.context
+    return context["store"]
 
 
 #: Real numbers, float32 for parameters and data, float64 where exactness needs it.

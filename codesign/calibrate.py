@@ -1,10 +1,8 @@
 """Where the binary point goes: the one rule that allocation judges by and fine-tuning starts from."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from codesign.arrays import FloatArray
+from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Fixed, quantize
 
@@ -41,14 +39,12 @@ def best_format(values: FloatArray, width: int, signed: bool) -> tuple[Fixed, fl
     return fixed, error
 
 
-def even_rows(inputs: Sequence[FloatArray], count: int) -> tuple[FloatArray, ...]:
-    """At most ``count`` samples, spread evenly over the data.
+def even_rows(total: int, count: int) -> IntArray:
+    """At most ``count`` row numbers, spread evenly over ``total`` samples.
 
     Raises:
         InputError: There is no sample.
     """
-    total = len(inputs[0])
     if total == 0 or count < 1:
         raise InputError("calibration data", f"{total} samples, {count} asked for", "at least one of each")
-    rows = np.linspace(0, total - 1, min(count, total)).astype(np.int64)
-    return tuple(x[rows] for x in inputs)
+    return np.linspace(0, total - 1, min(count, total)).astype(np.int64)

@@ -2,13 +2,13 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def output_to(log: Path) -> Iterator[None]:
+def output_to(log: Path) -> Generator[None]:
     """Append everything written to file descriptors 1 and 2 to a log, for as long as the context lasts."""
     sys.stdout.flush()
     sys.stderr.flush()

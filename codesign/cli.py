@@ -4,7 +4,7 @@ import sys
 import tomllib
 import traceback
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -26,7 +26,9 @@ BUILT, FAILED, BAD_INPUT, DEFECT = 0, 1, 2, 3
 def build(
     file: Annotated[Path, typer.Argument(metavar="BUILD.toml", help="Build file: the model, the data, the options.")],
     out: Annotated[Path | None, typer.Option(help="Build directory. [default: build/NAME]", show_default=False)] = None,
-    target: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Target, instead of the build file's.")] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Target, instead of the build file's.")
+    ] = None,
     flow: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Flow, instead of the build file's.")] = None,
     options: Annotated[
         list[str] | None,
@@ -120,7 +122,7 @@ def _list_shipped(kind: type[Any], sort: Any) -> None:
         for field in fields(kind):
             value = getattr(record, field.name)
             if field.name not in ("name", "summary") and value not in (None, {}):
-                text = ", ".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
+                text = ", ".join(map(str, cast(tuple[Any, ...], value))) if isinstance(value, tuple) else str(value)
                 console.print(f"    {field.name}: [dim]{escape(text)}[/]", soft_wrap=True)
 
 

@@ -37,13 +37,14 @@ class Watcher:
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
             TextColumn("left"), TimeRemainingColumn(),
         )  # fmt: skip
-        self.bar = Progress(*columns, console=self.console, transient=True)
-        task = self.bar.add_task(f"{step.name}: running ({escape(_short(reason))})", total=None)
+        # Off a terminal there is nothing to redraw: the line at the end says it all.
+        self.bar = Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
+        line = self.bar.add_task(f"{step.name}: running ({escape(_short(reason))})", total=None)
         self.bar.start()
         bar = self.bar
 
-        def progress(what: str, done: int, total: int) -> None:
-            bar.update(task, description=f"{step.name}: {escape(what)}", completed=done, total=total or None)
+        def progress(task: str, done: int, total: int) -> None:
+            bar.update(line, description=f"{step.name}: {escape(task)}", completed=done, total=total or None)
 
         return progress
 
@@ -54,7 +55,9 @@ class Watcher:
             self.console.print(f"[green]✓[/] {step.name:28} [dim]cached[/]")
         else:
             reason = escape(_short(run.reason))
-            self.console.print(f"[green]✓[/] {step.name:28} ran {run.seconds:7.1f} s [dim]({reason})[/]", soft_wrap=True)
+            self.console.print(
+                f"[green]✓[/] {step.name:28} ran {run.seconds:7.1f} s [dim]({reason})[/]", soft_wrap=True
+            )
 
     def stop(self) -> None:
         """Take the bar away, if one is shown."""
@@ -78,9 +81,8 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
         console.print(_measures(report, kind))
     for notice in report["notices"]:
         console.print(f"[dim]note: {escape(notice)}[/]", soft_wrap=True)
-    console.print(
-        f"accuracy on the test split: float [bold]{accuracy['float']:.4f}[/], quantized [bold]{accuracy['quantized']:.4f}[/]"
-    )
+    both = f"float [bold]{accuracy['float']:.4f}[/], quantized [bold]{accuracy['quantized']:.4f}[/]"
+    console.print(f"accuracy on the test split: {both}")
     console.print(f"[dim]flow {environment['flow']}, target {environment['target']}, seed {environment['seed']}[/]")
     if report["failures"]:
         for failure in report["failures"]:

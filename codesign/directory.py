@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ REPORT_JSON, REPORT_MD = "report.json", "report.md"
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Store]:
+def opened(folder: Path) -> Generator[Store]:
     """Lock a build directory and open its store; what a killed build left half done is cleared away.
 
     Raises:
@@ -27,11 +27,15 @@ def opened(folder: Path) -> Iterator[Store]:
     """
     try:
         if folder.is_dir() and any(folder.iterdir()) and not (folder / CACHE).is_dir():
-            raise InputError(str(folder), "a folder that holds other things", "a new or empty folder, or a build's", "--out")
+            raise InputError(
+                str(folder), "a folder that holds other things", "a new or empty folder, or a build's", "--out"
+            )
         (folder / CACHE).mkdir(parents=True, exist_ok=True)
         lock = (folder / CACHE / "lock").open("a+", encoding="utf-8")
     except OSError as error:
-        raise InputError(str(folder), f"cannot be used: {error.strerror}", "a folder that can be written", "--out") from error
+        raise InputError(
+            str(folder), f"cannot be used: {error.strerror}", "a folder that can be written", "--out"
+        ) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -53,10 +53,7 @@ def encode(design: Design, store: Store) -> Fields:
 def decode(fields: Mapping[str, Any], store: Store) -> Design:
     """A design from JSON."""
     return Design(
-        {
-            name: adapter(_HINTS[name]).validate_python(value, context={"store": store})
-            for name, value in fields.items()
-        }
+        {name: adapter(_HINTS[name]).validate_python(value, context={"store": store}) for name, value in fields.items()}
     )
 
 
@@ -98,7 +95,9 @@ class Engine:
         changes = None if step.name in self.force else self._known(place)
         if changes is not None:
             self._remember(step, depends)
-            return _merged(fields, changes), PassRun(step.name, "cached", time.perf_counter() - begin, "nothing changed")
+            return _merged(fields, changes), PassRun(
+                step.name, "cached", time.perf_counter() - begin, "nothing changed"
+            )
         reason = "forced" if step.name in self.force else self._reason(step, depends)
         progress = self.observer.started(step, reason)
         work = self.store.folder / "work" / key

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from codesign import tools
 from codesign.errors import InputError, did_you_mean
@@ -71,10 +71,12 @@ def settings(table: Mapping[str, Any], where: str, folder: Path) -> list[Setting
             raise InputError(where, f"unknown key {room!r}", did_you_mean(room, STAGES))
         if not isinstance(options, dict):
             raise InputError(where, f"{room} = {options!r}", f"a table of options: [{room}]")
-        for name, value in options.items():
-            inner = value if isinstance(value, dict) and f"{room}.{name}" in registry() else None
-            pairs = [(f"{room}.{name}", value)] if inner is None else [(f"{room}.{name}.{k}", v) for k, v in inner.items()]
-            found += [Setting(key, option, where, folder) for key, option in pairs]
+        for name, value in cast(dict[str, Any], options).items():
+            if isinstance(value, dict) and f"{room}.{name}" in registry():
+                inner = cast(dict[str, Any], value)
+                found += [Setting(f"{room}.{name}.{key}", item, where, folder) for key, item in inner.items()]
+            else:
+                found.append(Setting(f"{room}.{name}", value, where, folder))
     return found
 
 
@@ -131,7 +133,9 @@ def _target(setting: Setting, flow: Flow) -> tuple[str, str]:
         return lookup(".".join(parts[:2])).name, parts[2]
     if len(parts) != 2 or parts[0] not in STAGES:
         hint = did_you_mean(parts[0], STAGES)
-        raise InputError(f"{setting.where}, {setting.key}", "no such stage", f"stage.option or stage.method.option; {hint}")
+        raise InputError(
+            f"{setting.where}, {setting.key}", "no such stage", f"stage.option or stage.method.option; {hint}"
+        )
     if ".".join(parts) in registry():
         raise InputError(f"{setting.where}, {setting.key}", "a pass, not an option", f"{setting.key}.OPTION")
     methods = [name for name in flow.passes if stage(name) == parts[0]]

@@ -7,6 +7,7 @@ import numpy as np
 from codesign.arrays import IntArray
 from codesign.fixed import Codes, Fixed, requantize, smallest_format
 
+
 @dataclass(frozen=True)
 class Interval:
     """Every element's smallest and largest code.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 
 import codesign
@@ -120,7 +121,8 @@ def build_file(
     Args:
         path: The build file.
         out: Build directory; ``build/NAME`` if None.
-        target, flow: Shipped names or paths of TOML files, instead of the build file's.
+        target: Shipped name or path of a TOML file, instead of the build file's.
+        flow: Likewise.
         set_options: Settings that win over the build file's.
         seed: Seed instead of the build file's.
         until: Pass or stage to stop after.
@@ -167,7 +169,8 @@ def build(
     Args:
         model: A trained module.
         data: Its data.
-        target, flow: Shipped names, or paths of TOML files. The flow's ``load`` passes are left out.
+        target: Shipped name, or path of a TOML file.
+        flow: Likewise; its ``load`` passes are left out.
         out: Build directory.
         options: Options by ``stage.option`` or ``stage.method.option``, such as ``{"allocate.budget_bops": 350_000}``.
         seed: For everything random.
@@ -181,7 +184,7 @@ def build(
     from codesign.load._dataset import make_dataset
     from codesign.load.torch import graph_for
 
-    arrays = list(data.inputs) if isinstance(data.inputs, list | tuple) else [data.inputs]
+    arrays = [data.inputs] if isinstance(data.inputs, np.ndarray) else list(data.inputs)
     rows: dict[SplitName, tuple[int, int]] = {"train": data.train, "validation": data.validation, "test": data.test}
     named = {f"input {index}": array for index, array in enumerate(arrays)}
     dataset = make_dataset(named, data.labels, rows, data.classes, data.normalize)

@@ -6,10 +6,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -131,18 +131,21 @@ class Store:
 
     def missing(self, value: Any) -> bool:
         """Whether any blob that a JSON value refers to (arrays, artifacts) is gone."""
-        if isinstance(value, dict):
-            digest = value.get("array") or value.get("digest")
-            if isinstance(digest, str):
-                if not self.path(digest).is_file():
-                    return True
-                if value.get("folder"):
-                    return any(not self.path(blob).is_file() for blob in self.listing(digest).values())
-            return any(self.missing(item) for item in value.values())
-        return isinstance(value, list) and any(self.missing(item) for item in value)
+        if isinstance(value, list):
+            return any(self.missing(item) for item in cast(list[Any], value))
+        if not isinstance(value, dict):
+            return False
+        table = cast(dict[str, Any], value)
+        digest = table.get("array") or table.get("digest")
+        if isinstance(digest, str):
+            blobs = [digest]
+            if table.get("folder") and self.path(digest).is_file():
+                blobs += self.listing(digest).values()
+            return not all(self.path(blob).is_file() for blob in blobs)
+        return any(self.missing(item) for item in table.values())
 
     @contextmanager
-    def scratch(self) -> Iterator[Path]:
+    def scratch(self) -> Generator[Path]:
         """A temporary folder on the same disk, removed afterwards."""
         (self.folder / "scratch").mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder / "scratch") as name:

@@ -25,7 +25,7 @@ def find(program: str) -> Path:
 
 def version(program: str) -> str:
     """First line of ``program --version``."""
-    result = subprocess.run([find(program), "--version"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+    result = subprocess.run([find(program), "--version"], capture_output=True, text=True, check=False, timeout=60)
     return (result.stdout or result.stderr).strip().partition("\n")[0]
 
 
@@ -53,7 +53,7 @@ def run(
     argv = [str(find(program)), *(str(part) for part in command[1:])]
     with log.open("ab") as out:
         try:
-            result = subprocess.run(  # noqa: S603
+            result = subprocess.run(
                 argv, cwd=cwd, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 timeout=timeout_s, check=False, env=environment,
             )  # fmt: skip

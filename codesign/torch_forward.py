@@ -1,6 +1,6 @@
 """The float network in torch, differentiable, evaluated from the graph."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -14,13 +14,13 @@ from codesign.graph import Graph, Node
 
 def to_tensors(arrays: Mapping[str, FloatArray]) -> dict[str, Tensor]:
     """Writable float32 copies of named arrays."""
-    return {name: torch.from_numpy(np.array(array, np.float32)) for name, array in arrays.items()}
+    return {name: torch.tensor(np.asarray(array, np.float32)) for name, array in arrays.items()}
 
 
 def split_tensors(split: Split) -> tuple[tuple[Tensor, ...], Tensor]:
     """Inputs and int64 labels of a split as tensors."""
-    inputs = tuple(torch.from_numpy(np.array(x, np.float32)) for x in split.inputs)
-    return inputs, torch.from_numpy(np.array(split.labels, np.int64))
+    inputs = tuple(torch.tensor(np.asarray(x, np.float32)) for x in split.inputs)
+    return inputs, torch.tensor(np.asarray(split.labels, np.int64))
 
 
 def role_tensors(node: Node, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -44,7 +44,7 @@ def float_forward(graph: Graph, parameters: Mapping[str, Tensor], inputs: Sequen
 
 
 @contextmanager
-def threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Generator[None]:
     """Give torch that many threads for a while.
 
     One is the default of every pass: sums are then taken in one order whatever the machine, and small networks don't

@@ -30,8 +30,9 @@ _WANTED = {
 @cache
 def adapter(kind: Any) -> TypeAdapter[Any]:
     """The pydantic adapter of a type, made once."""
+    made: Any = TypeAdapter
     # Dataclasses configure themselves; a config from outside is refused for them.
-    return TypeAdapter(kind) if is_dataclass(kind) else TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True))
+    return made(kind) if is_dataclass(kind) else made(kind, config=ConfigDict(arbitrary_types_allowed=True))
 
 
 def parse(kind: type[T], values: dict[str, Any], where: str) -> T:
@@ -53,7 +54,7 @@ def parse(kind: type[T], values: dict[str, Any], where: str) -> T:
         return adapter(kind).validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        option = ".".join(str(part) for part in first["loc"] if isinstance(part, str | int))
+        option = ".".join(str(part) for part in first["loc"])
         found = "nothing" if first["type"] == "missing" else f"found {first['input']!r}"
         message = str(first["msg"])
         wanted = _WANTED.get(first["type"], message[0].lower() + message[1:])

@@ -40,9 +40,10 @@ def loss_table(design: Design, widths: Mapping[str, list[int]], calibration: int
     from codesign.torch_forward import float_forward, to_tensors
 
     graph, sensitivity = design.graph, design.sensitivity
-    inputs = even_rows(design.dataset.split("train").inputs, calibration)
+    train = design.dataset.split("train")
+    rows = even_rows(len(train), calibration)
     with torch.no_grad():
-        values = float_forward(graph, to_tensors(graph.parameters), [torch.from_numpy(np.array(x)) for x in inputs])
+        values = float_forward(graph, to_tensors(graph.parameters), [torch.tensor(x[rows]) for x in train.inputs])
     signed = graph.signed()
     table: dict[str, dict[int, float]] = {}
     for name, choices in widths.items():

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy import optimize
+from scipy.optimize import LinearConstraint
 from scipy.sparse import csr_array
 
 from codesign.allocate._problem import Float64, Problem
@@ -74,7 +77,7 @@ class Solver:
             solution = self._solve(objective, bounded, limit, cuts)
             if solution is None:
                 return None
-            picks = [int(np.argmax(solution[a:b])) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+            picks = [int(np.argmax(solution[a:b])) for a, b in pairwise(starts)]
             value = self.problem.cost(picks) if bounded is self.cost else self.problem.loss(picks)
             if value <= limit:
                 return picks
@@ -83,17 +86,18 @@ class Solver:
             cuts.append(cut)
 
     def _solve(self, objective: Float64, bounded: Float64, limit: float, cuts: list[Float64]) -> Float64 | None:
-        constraints = [LinearConstraint(self.equalities, self.right, self.right)]
+        linear: Any = LinearConstraint  # its stubs know scalar bounds only
+        constraints = [linear(self.equalities, self.right, self.right)]
         if np.isfinite(limit):
             scale = max(abs(limit), float(np.abs(bounded).max()), 1e-300)
-            constraints.append(LinearConstraint(bounded / scale, -np.inf, limit / scale + SLACK))
+            constraints.append(linear(bounded / scale, -np.inf, limit / scale + SLACK))
         if cuts:
-            constraints.append(LinearConstraint(np.array(cuts), -np.inf, len(self.problem.variables) - 1))
+            constraints.append(linear(np.array(cuts), -np.inf, len(self.problem.variables) - 1))
         size = float(np.abs(objective).max()) or 1.0
-        result = milp(
+        result: Any = optimize.milp(  # pyright: ignore[reportUnknownMemberType]
             objective * (SCALE / size),
             integrality=self.integral,
-            bounds=Bounds(0, 1),
+            bounds=optimize.Bounds(0, 1),
             constraints=constraints,
             options={"mip_rel_gap": 0.0},
         )

@@ -53,14 +53,16 @@ class Pareto(Pass):
         if not 2 <= self.input_bits <= 24:
             raise InputError("allocate.pareto, input_bits", f"{self.input_bits}", "2 to 24")
         if not 1 - self.weight_bits[0] < self.activation_offset <= 16:
-            raise InputError("allocate.pareto, activation_offset", f"{self.activation_offset}", "2 bits at least, in all")
+            raise InputError(
+                "allocate.pareto, activation_offset", f"{self.activation_offset}", "2 bits at least, in all"
+            )
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Find the front by epsilon constraint, then pick under the budget."""
         graph = design.graph
         widths = self._widths(graph)
         problem = self.problem(graph, loss_table(design, widths, self.calibration), density_table(graph, widths))
-        points = []
+        points: list[Point] = []
         for picks in pareto_front(problem):
             points.append(problem.point(picks))
             context.progress("Pareto points", len(points), 0)
@@ -104,9 +106,7 @@ class Pareto(Pass):
                 choices.append(tuple({name: bits} for bits in _span(self.activation_bits)))
         offset = self.activation_offset
         for weight in weights:
-            choices.append(
-                tuple({weight: b, **dict.fromkeys(tied[weight], b + offset)} for b in range(low, high + 1))
-            )
+            choices.append(tuple({weight: b, **dict.fromkeys(tied[weight], b + offset)} for b in range(low, high + 1)))
         return choices
 
     def _widths(self, graph: Graph) -> dict[str, list[int]]:

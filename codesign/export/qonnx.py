@@ -27,6 +27,6 @@ class Qonnx(Pass):
         from codesign.export._writer import Writer
 
         model = Writer(design.quantized).write()
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(model)  # pyright: ignore[reportUnknownMemberType]
         digest = context.store.put(model.SerializeToString(deterministic=True))
         return {"artifacts": {"qonnx": Artifact("network.qonnx.onnx", digest)}}

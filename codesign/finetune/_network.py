@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codesign.arrays import FloatArray
+from codesign.arrays import FloatArray, IntArray
 from codesign.errors import ContractError
 from codesign.finetune._straight_through import Grid, round_weights, truncate
 from codesign.fixed import Fixed, quantize, smallest_format
@@ -100,7 +100,8 @@ class QuantizedNetwork:
     def freeze(self, parameters: Mapping[str, FloatArray]) -> Quantized:
         """The integer network of trained float parameters."""
         rules = self.bias_rules
-        formats, codes = dict(self.formats), {}
+        formats: dict[str, Fixed] = dict(self.formats)
+        codes: dict[str, IntArray] = {}
         for name, value in parameters.items():
             if name in rules:
                 # float32, as in training, so that both round the same number

@@ -54,9 +54,9 @@ class Grid:
 
 def round_weights(x: Tensor, grid: Grid) -> Tensor:
     """A parameter on its grid, as real values of the same type; exact, for powers of two only shift it."""
-    return cast(Tensor, _RoundToNearest.apply(x, grid.scale, grid.low, grid.high))
+    return cast(Tensor, _RoundToNearest.apply(x, grid.scale, grid.low, grid.high))  # pyright: ignore[reportUnknownMemberType]
 
 
 def truncate(x: Tensor, grid: Grid) -> Tensor:
     """An activation on its grid, as real values of the same type."""
-    return cast(Tensor, _Truncate.apply(x, grid.scale, grid.low, grid.high))
+    return cast(Tensor, _Truncate.apply(x, grid.scale, grid.low, grid.high))  # pyright: ignore[reportUnknownMemberType]

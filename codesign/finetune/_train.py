@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, pi
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -141,8 +142,8 @@ def _step(network: QuantizedNetwork, state: Progressing, batch: Batches) -> None
     grid = network.quantized_parameters(state.parameters)
     loss = functional.cross_entropy(network.forward(grid, batch.inputs)[0], batch.labels)
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    state.optimizer.step()
+    loss.backward()  # pyright: ignore[reportUnknownMemberType]
+    state.optimizer.step()  # pyright: ignore[reportUnknownMemberType]
 
 
 @torch.no_grad()
@@ -166,7 +167,8 @@ def _restore(state: Progressing, path: Path) -> int:
     """Load a saved state; returns the epochs it has done."""
     if not path.is_file():
         return 0
-    with safe_open(path, framework="pt") as file:
+    opened: Any = safe_open(path, framework="pt")
+    with opened as file:
         meta = file.metadata()
         state.losses, state.best_epoch = json.loads(meta["losses"]), int(meta["best_epoch"])
         for name, value in state.parameters.items():

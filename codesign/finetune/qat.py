@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from codesign.calibrate import best_format, even_rows
 from codesign.design import Design, Split, Trained
 from codesign.errors import InputError
@@ -46,7 +44,11 @@ class Qat(Pass):
         limits |= {"average": 0 <= self.average < 1, "calibration": self.calibration >= 1}
         for option, fine in limits.items():
             if not fine:
-                raise InputError(f"finetune.qat, {option}", f"{getattr(self, option)}", "a value in its range: epochs from 0, batch and calibration from 1, learning_rate above 0, average in [0, 1)")
+                raise InputError(
+                    f"finetune.qat, {option}",
+                    f"{getattr(self, option)}",
+                    "epochs from 0, batch and calibration from 1, learning_rate above 0, average in [0, 1)",
+                )
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Choose formats, train, freeze."""
@@ -90,9 +92,10 @@ def starting_formats(design: Design, calibration: int) -> dict[str, Fixed]:
     from codesign.torch_forward import float_forward, to_tensors
 
     graph, bits = design.graph, design.allocation.point.bits
-    inputs = even_rows(design.dataset.split("train").inputs, calibration)
+    train = design.dataset.split("train")
+    rows = even_rows(len(train), calibration)
     with torch.no_grad():
-        values = float_forward(graph, to_tensors(graph.parameters), [torch.from_numpy(np.array(x)) for x in inputs])
+        values = float_forward(graph, to_tensors(graph.parameters), [torch.tensor(x[rows]) for x in train.inputs])
     signed = graph.signed()
     formats: dict[str, Fixed] = {}
     for name, width in bits.items():

@@ -2,11 +2,12 @@
 
 import pickle
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from codesign.errors import InputError
@@ -48,7 +49,9 @@ def check_finite(module: nn.Module) -> None:
     """
     for name, tensor in module.state_dict().items():
         if tensor.is_floating_point() and (bad := int(np.count_nonzero(~np.isfinite(tensor.float().numpy())))):
-            raise InputError(f"weights {name!r}", f"{bad} of {tensor.numel()} values are NaN or infinite", "finite numbers")
+            raise InputError(
+                f"weights {name!r}", f"{bad} of {tensor.numel()} values are NaN or infinite", "finite numbers"
+            )
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -56,16 +59,17 @@ def _read(path: Path) -> dict[str, Tensor]:
         head = file.read(9)
     if head[8:9] == b"{":  # safetensors: eight bytes of length, then a JSON header
         try:
-            return load_file(path)
+            return safetensors.torch.load_file(path)  # pyright: ignore[reportUnknownMemberType]
         except SafetensorError as error:
             raise InputError(str(path), f"not a whole safetensors file: {error}", "", _ADVICE) from error
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, ImportError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(
             str(path), f"refused: not plain tensors (a pickle could run code): {reason}", "safetensors", _ADVICE
         ) from None
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise InputError(str(path), f"holds a {type(loaded).__name__}, not a state_dict", "tensors by name", _ADVICE)
-    return loaded
+    table = cast(dict[str, Any], loaded) if isinstance(loaded, dict) else {}
+    if not table or not all(isinstance(value, Tensor) for value in table.values()):
+        raise InputError(str(path), "not a state_dict", "tensors by name", _ADVICE)
+    return table

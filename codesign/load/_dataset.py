@@ -1,6 +1,7 @@
 """Checking, splitting and normalizing arrays, wherever they come from."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -57,14 +58,18 @@ def make_dataset(
 
 def _check_numbers(where: str, array: Array) -> None:
     if array.ndim < 2 or not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
-        raise InputError(where, f"shape {list(array.shape)} of {array.dtype}", "numbers of shape [samples, features...]")
+        raise InputError(
+            where, f"shape {list(array.shape)} of {array.dtype}", "numbers of shape [samples, features...]"
+        )
     if bad := int(np.count_nonzero(~np.isfinite(array))):
         raise InputError(where, f"{bad} of {array.size} values are NaN or infinite", "finite numbers")
 
 
 def _check_labels(where: str, labels: Array, classes: tuple[str, ...]) -> None:
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"{where}, labels", f"shape {list(labels.shape)} of {labels.dtype}", "integers of shape [samples]")
+        raise InputError(
+            f"{where}, labels", f"shape {list(labels.shape)} of {labels.dtype}", "integers of shape [samples]"
+        )
     limit = len(classes) or None
     outside = labels[(labels < 0) | (labels >= (limit or np.iinfo(np.int64).max))]
     if len(outside):
@@ -79,6 +84,6 @@ def _check_rows(where: str, rows: Mapping[SplitName, tuple[int, int]], total: in
         if start == stop:
             raise InputError(f"{where}, split {name!r}", "empty", "at least one row")
     ordered = sorted(rows.items(), key=lambda item: item[1])
-    for (first, (_, end)), (second, (begin, _)) in zip(ordered, ordered[1:], strict=False):
+    for (first, (_, end)), (second, (begin, _)) in pairwise(ordered):
         if begin < end:
             raise InputError(f"{where}, splits {first!r} and {second!r}", f"overlap in rows {begin} to {end}", "apart")

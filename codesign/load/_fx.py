@@ -30,7 +30,7 @@ def graph_from_module(module: nn.Module, shapes: list[Shape]) -> tuple[Graph, li
     module = module.eval()
     try:
         traced = fx.symbolic_trace(module)
-    except Exception as error:  # noqa: BLE001  (whatever the user's forward raises on proxies)
+    except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(
             f"network {type(module).__name__}", f"cannot be traced: {reason}", "a forward without branches on data"

@@ -2,10 +2,10 @@
 
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from codesign.design import Dataset, Design
 from codesign.errors import InputError, did_you_mean
@@ -60,8 +60,8 @@ class Torch(Pass):
             raise InputError(str(self.model), f"no name {self.factory!r}", did_you_mean(self.factory, public))
         made = namespace[self.factory]
         try:
-            module = made if isinstance(made, nn.Module) else made()  # type: ignore[operator]
-        except Exception as error:  # noqa: BLE001  (the user's code may raise anything)
+            module = made if isinstance(made, nn.Module) else cast(Callable[[], object], made)()
+        except Exception as error:
             raise InputError(f"{self.model}, {self.factory}()", f"raised {type(error).__name__}: {error}") from error
         if not isinstance(module, nn.Module):
             raise InputError(f"{self.model}, {self.factory}()", f"gave a {type(module).__name__}", "a torch.nn.Module")
@@ -84,7 +84,9 @@ def graph_for(module: "nn.Module", dataset: Dataset) -> tuple[Graph, dict[str, s
     if largest >= classes:
         count = int((dataset.labels >= classes).sum())
         raise InputError(
-            "labels", f"{count} labels out of range, the largest {largest}", f"0 to {classes - 1}, by the network's outputs"
+            "labels",
+            f"{count} labels out of range, the largest {largest}",
+            f"0 to {classes - 1}, by the network's outputs",
         )
     return graph, {f"load.{index}": notice for index, notice in enumerate(notices)}
 
@@ -99,7 +101,7 @@ def _execute(path: Path) -> dict[str, object]:
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001  (the user's code may raise anything)
+    except Exception as error:
         raise InputError(str(path), f"raised {type(error).__name__}: {error}", "a file that can be imported") from error
     finally:
         sys.path.remove(str(path.parent))

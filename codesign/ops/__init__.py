@@ -22,9 +22,10 @@ def operations() -> dict[str, type[Op]]:
     found: dict[str, type[Op]] = {}
     for info in sorted(iter_modules(__path__), key=lambda info: info.name):
         for value in vars(import_module(f"{__name__}.{info.name}")).values():
-            if isinstance(value, type) and issubclass(value, Op) and not isabstract(value):
-                if found.setdefault(value.kind, value) is not value:
-                    raise ContractError(f"operation {value.kind!r}", f"claimed by {found[value.kind]} and {value}")
+            if not (isinstance(value, type) and issubclass(value, Op)) or isabstract(value):
+                continue
+            if found.setdefault(value.kind, value) is not value:
+                raise ContractError(f"operation {value.kind!r}", f"claimed by {found[value.kind]} and {value}")
     return found
 
 

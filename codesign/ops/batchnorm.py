@@ -43,7 +43,9 @@ class BatchNorm(Rewritten):
     def from_torch(cls, call: TorchCall) -> BatchNorm:
         """From ``nn.BatchNorm1d`` with running statistics."""
         if call.module.running_mean is None:
-            raise InputError(f"layer {call.path!r}", "batch norm without running statistics", "track_running_stats=True")
+            raise InputError(
+                f"layer {call.path!r}", "batch norm without running statistics", "track_running_stats=True"
+            )
         affine = call.module.affine
         names = [f"{call.path}.{name}" for name in ("running_mean", "running_var", "weight", "bias")]
         return cls(names[0], names[1], names[2] if affine else None, names[3] if affine else None, call.module.eps)

@@ -40,7 +40,7 @@ def recount(path: Path) -> list[Layer]:
     Raises:
         ContractError: A layer's input or weight comes from no Quant node.
     """
-    graph = onnx.load(path).graph
+    graph = onnx.load_model_from_string(path.read_bytes()).graph
     constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     producers = {name: node for node in graph.node for name in node.output}
     layers: list[Layer] = []
@@ -71,5 +71,3 @@ def _quant_before(tensor: str, producers: dict[str, Any]) -> onnx.NodeProto:
 def total_weight_bits(layers: list[Layer]) -> int:
     """Bits of all weights."""
     return sum(layer.weights * layer.weight_bits for layer in layers)
-
-

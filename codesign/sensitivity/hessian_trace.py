@@ -33,7 +33,9 @@ class HessianTrace(Pass):
 
     def __post_init__(self) -> None:
         if self.samples < 2 or self.batch < 1:
-            raise InputError("sensitivity.hessian_trace", f"samples {self.samples}, batch {self.batch}", "2 and 1 or more")
+            raise InputError(
+                "sensitivity.hessian_trace", f"samples {self.samples}, batch {self.batch}", "2 and 1 or more"
+            )
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Stream over the training split."""
@@ -41,7 +43,8 @@ class HessianTrace(Pass):
         from codesign.torch_forward import threads
 
         train = design.dataset.split("train")
-        *inputs, labels = even_rows((*train.inputs, train.labels), self.samples)
+        rows = even_rows(len(train), self.samples)
+        used = Split(tuple(x[rows] for x in train.inputs), train.labels[rows])
         with threads(1):
-            found: Sensitivity = traces(design.graph, Split(tuple(inputs), labels), self.batch, context.progress)
+            found: Sensitivity = traces(design.graph, used, self.batch, context.progress)
         return {"sensitivity": found}

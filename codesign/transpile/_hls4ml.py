@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import hls4ml  # type: ignore[import-untyped]
 import onnx
 import yaml
-from hls4ml.model.graph import ModelGraph  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
 
@@ -17,13 +16,18 @@ from codesign.fixed import Fixed
 from codesign.quantized import Quantized
 from codesign.target import Target
 
+#: hls4ml and its models carry no types.
+hls4ml: Any = import_module("hls4ml")
+ModelGraph = Any
+
 #: Words that a C++ identifier must not be, among those that a layer could be called.
-CPP_WORDS = frozenset(
+_WORDS = (
     "and auto bool break case char class const continue default delete do double else enum explicit export extern "
-    "false float for friend goto if inline int long namespace new not operator or private protected public register "
-    "return short signed sizeof static struct switch template this throw true try typedef union unsigned using "
-    "virtual void volatile while xor main std nnet".split()
+    "false float for friend goto if inline int long main namespace new not operator or private protected public "
+    "register return short signed sizeof static std struct switch template this throw true try typedef union "
+    "unsigned using virtual void volatile while xor nnet"
 )
+CPP_WORDS = frozenset(_WORDS.split())
 
 
 def c_names(names: Sequence[str]) -> list[str]:
@@ -139,7 +143,7 @@ def write_project(model: ModelGraph, project: str, folder: Path) -> None:
     model.write()
     stamp = str(model.config.config["Stamp"])
     script = folder / "build_lib.sh"
-    script.write_text(script.read_text().replace(f"-${{LIB_STAMP}}", "").replace(stamp, project))
+    script.write_text(script.read_text().replace("-${LIB_STAMP}", "").replace(stamp, project))
     config = dict(model.config.config) | {"OnnxModel": "../network.qonnx.onnx", "OutputDir": ".", "Stamp": project}
     (folder / "hls4ml_config.yml").write_text(yaml.safe_dump(_plain(config)))
 
@@ -147,7 +151,7 @@ def write_project(model: ModelGraph, project: str, folder: Path) -> None:
 def _plain(value: Any) -> Any:
     """Nested configuration as YAML's own types."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in cast(dict[Any, Any], value).items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item) for item in cast(list[Any], value)]
     return value if isinstance(value, str | int | float | bool | None) else str(value)

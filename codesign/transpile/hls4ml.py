@@ -56,12 +56,14 @@ class Hls4ml(Pass):
                 with output_to(log):
                     from codesign.transpile._hls4ml import convert, write_project
 
-                    model = onnx.load_model_from_string(context.store.path(design.artifacts["qonnx"].digest).read_bytes())
+                    model = onnx.load_model_from_string(
+                        context.store.path(design.artifacts["qonnx"].digest).read_bytes()
+                    )
                     converted = convert(model, design.quantized, design.target, self.project, folder)
                     write_project(converted, self.project, folder)
             except CodesignError:
                 raise
-            except Exception as error:  # noqa: BLE001  (hls4ml raises bare exceptions of any kind)
+            except Exception as error:
                 raise ToolError("hls4ml", f"{type(error).__name__}: {error}", "", f"log: {log}") from error
             self._compile(folder, log, context)
             digest = context.store.put_folder(folder)

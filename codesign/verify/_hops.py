@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,10 @@ def compare(start: str, end: str, before: Outputs, after: Outputs, detail: str) 
     Both are on one power-of-two grid and exact in float64, so equal numbers are equal integers.
 
     Args:
-        start, end: Names of the hop's two sides.
-        before, after: Their outputs, ``[batch, ...]`` each.
+        start: Name of the one representation.
+        end: Name of the other.
+        before: Outputs of the one, ``[batch, ...]`` each.
+        after: Outputs of the other.
         detail: How the end was run.
     """
     count = len(before[0])
@@ -44,7 +47,7 @@ def torch_outputs(quantized: Quantized, trained: Trained, inputs: Sequence[Float
 
     network = QuantizedNetwork(quantized.graph, trained.formats)
     dtype = exact_type(quantized)
-    tensors = [torch.from_numpy(np.array(x, np.float32)) for x in inputs]
+    tensors = [torch.tensor(np.asarray(x, np.float32)) for x in inputs]
     with threads(1):
         outputs = exact_outputs(network, to_tensors(trained.parameters), tensors, dtype)
     return [output.double().numpy() for output in outputs], str(dtype).removeprefix("torch.")
@@ -58,14 +61,15 @@ def qonnx_outputs(quantized: Quantized, path: Path, inputs: Sequence[FloatArray]
     from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
     from qonnx.core.onnx_exec import execute_onnx  # type: ignore[import-untyped]
 
-    model = onnx.load(path)
+    model = onnx.load_model_from_string(path.read_bytes())
     wide = quantized.mantissa_bits() > FLOAT32_BITS
     _set_batch(model, len(inputs[0]))
     if wide:
         _widen(model)
     dtype = np.float64 if wide else np.float32
     feeds = {info.name: np.asarray(x, dtype) for info, x in zip(model.graph.input, inputs, strict=True)}
-    found = execute_onnx(ModelWrapper(model), feeds)
+    run: Any = execute_onnx
+    found = run(ModelWrapper(model), feeds)
     return [np.asarray(found[name], np.float64) for name in quantized.graph.outputs], np.dtype(dtype).name
 
 

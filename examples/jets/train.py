@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 import torch
-from model import JetTagger
 from rich.progress import track
 from safetensors.torch import save_file
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch.nn import functional
 
 from codesign.design import Dataset
 from codesign.load.npz import Npz
+from model import JetTagger
 
 HERE = Path(__file__).parent
 
@@ -59,7 +59,8 @@ def main() -> None:
         if loss < best:
             best, kept = loss, {name: value.clone() for name, value in model.state_dict().items()}
     model.load_state_dict(kept)
-    print(f"validation loss {best:.4f}, accuracy {accuracy(model, xv, yv):.4f}; test accuracy {accuracy(model, xt, yt):.4f}")
+    print(f"validation loss {best:.4f}, accuracy {accuracy(model, xv, yv):.4f}")
+    print(f"test accuracy {accuracy(model, xt, yt):.4f}")
     save_file(kept, options.out)
 
 

@@ -1,0 +1,36 @@
+# `make demo` builds the jet tagger; `make test` runs the tests. Each works alone on a fresh clone
+# of a machine with python3 (3.11 or newer, with venv) and g++.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+# Extras that the tests need; the demo needs none.
+STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-test
+
+.PHONY: demo test test-slow lint clean
+
+demo: $(STAMP)
+	$(RUN)/codesign build examples/jets/build.toml
+
+test: $(TEST_STAMP) lint
+	$(RUN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+
+test-slow: $(TEST_STAMP)
+	$(RUN)/python -m pytest -n 2 --dist loadgroup -m slow
+
+lint: $(TEST_STAMP)
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/pyright
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(TEST_STAMP): $(STAMP) pyproject.toml constraints.txt
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,generate,openml]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
