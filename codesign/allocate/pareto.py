@@ -8,6 +8,7 @@ from codesign.allocate._losses import density_table, loss_table
 from codesign.allocate._milp import pareto_front
 from codesign.allocate._problem import Problem, Table, make_problem
 from codesign.allocate.costs.bops_campos import bops
+from codesign.capture import output_to
 from codesign.design import Allocation, Design, Front, Point
 from codesign.errors import InputError
 from codesign.graph import Graph
@@ -63,9 +64,10 @@ class Pareto(Pass):
         widths = self._widths(graph)
         problem = self.problem(graph, loss_table(design, widths, self.calibration), density_table(graph, widths))
         points: list[Point] = []
-        for picks in pareto_front(problem):
-            points.append(problem.point(picks))
-            context.progress("Pareto points", len(points), 0)
+        with output_to(context.work / "highs.log"):  # HiGHS prints remarks of its own
+            for picks in pareto_front(problem):
+                points.append(problem.point(picks))
+                context.progress(f"{len(points)} Pareto points", 0, 0)
         points.reverse()
         front = Front("bops", tuple(points), tuple(self._uniform(problem)))
         return {"front": front, "allocation": choose(front, self.budget_bops)}

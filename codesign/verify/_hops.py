@@ -3,7 +3,7 @@
 import ctypes
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -68,8 +68,7 @@ def qonnx_outputs(quantized: Quantized, path: Path, inputs: Sequence[FloatArray]
         _widen(model)
     dtype = np.float64 if wide else np.float32
     feeds = {info.name: np.asarray(x, dtype) for info, x in zip(model.graph.input, inputs, strict=True)}
-    run: Any = execute_onnx
-    found = run(ModelWrapper(model), feeds)
+    found = cast(Any, execute_onnx)(ModelWrapper(model), feeds)
     return [np.asarray(found[name], np.float64) for name in quantized.graph.outputs], np.dtype(dtype).name
 
 
