@@ -1,6 +1,7 @@
 """The command line. Heavy libraries load inside the commands, so that --help is quick."""
 
 import sys
+import tempfile
 import tomllib
 import traceback
 from pathlib import Path
@@ -152,13 +153,14 @@ def main() -> NoReturn:
         app()
     except CodesignError as error:
         label = "defect" if isinstance(error, ContractError) else "error"
-        print(f"{label}: {error}", file=sys.stderr)
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        print(f"{label}: {error}{notes}", file=sys.stderr)
         sys.exit(DEFECT if isinstance(error, ContractError) else BAD_INPUT)
     except KeyboardInterrupt:
         print("interrupted: run the same command again to continue", file=sys.stderr)
         sys.exit(130)
     except Exception as error:  # noqa: BLE001  (the last line of defence)
-        log = Path("codesign-error.log")
+        log = Path(tempfile.gettempdir()) / "codesign-error.log"
         log.write_text(traceback.format_exc(), encoding="utf-8")
         print(f"defect: {type(error).__name__}: {error}; details in {log}, please report it", file=sys.stderr)
         sys.exit(DEFECT)

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from codesign.errors import InputError
 from codesign.store import Store, write_whole
@@ -16,6 +16,8 @@ from codesign.store import Store, write_whole
 CACHE = ".codesign"
 #: The report's files; a directory without them is not a finished build.
 REPORT_JSON, REPORT_MD = "report.json", "report.md"
+#: Version of report.json: raised when a key is taken away or changes its meaning; new keys may come without it.
+SCHEMA = "codesign-report/1"
 
 
 @contextmanager
@@ -96,6 +98,9 @@ def read_report(folder: Path) -> dict[str, Any]:
         found = "no report.json" if folder.is_dir() else "no such folder"
         raise InputError(str(folder), found, "the directory of a finished build", "run: codesign build BUILD.toml")
     try:
-        return json.loads(path.read_bytes())
+        report = json.loads(path.read_bytes())
     except ValueError as error:
         raise InputError(str(path), f"not JSON: {error}") from error
+    if not isinstance(report, dict) or cast(dict[str, Any], report).get("schema") != SCHEMA:
+        raise InputError(str(path), "a report of another version of codesign", SCHEMA, "build again")
+    return cast(dict[str, Any], report)

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, get_type_hints
 
 from codesign import tools
 from codesign.design import COLLECTIONS, Design
+from codesign.errors import CodesignError
 from codesign.passes import Context, Pass, Progress, apply
 from codesign.sources import distribution_version, source_digests
 from codesign.store import Store, digest_bytes, digest_file, digest_json, write_whole
@@ -103,7 +104,11 @@ class Engine:
         work = self.store.folder / "work" / key
         work.mkdir(parents=True, exist_ok=True)
         view = decode({name: fields[name] for name in _read_fields(step) if name in fields}, self.store)
-        written = apply(step, view, Context(self.store, work, self.seed, progress))
+        try:
+            written = apply(step, view, Context(self.store, work, self.seed, progress))
+        except CodesignError as error:
+            error.add_note(f"in pass {step.name}")
+            raise
         changes = encode(Design(written), self.store)
         write_whole(place, json.dumps(changes).encode())
         self._remember(step, depends)
@@ -115,7 +120,8 @@ class Engine:
         options = adapter(type(step)).dump_python(step, mode="json")
         paths = {name for name, hint in get_type_hints(type(step)).items() if hint in (Path, Path | None)}
         depends = {f"option {name}": json.dumps(value) for name, value in options.items() if name not in paths}
-        depends |= {f"file {path.name}": digest_file(path) for path in step.files()}
+        for path in step.files():  # by name, not by place: a moved project has not changed
+            depends[f"file {path.name}"] = depends.get(f"file {path.name}", "") + digest_file(path)
         depends |= {name: _digest(fields, name) for name in (*step.reads, *step.optional)}
         depends |= {f"source {name}": digest for name, digest in source_digests(type(step).__module__).items()}
         depends |= {f"{name} version": distribution_version(name) for name in ("numpy", *step.distributions)}

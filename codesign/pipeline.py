@@ -199,6 +199,8 @@ def build(
 
 
 def _run(request: _Request, observer: Observer) -> BuildResult:
+    if not 0 <= request.seed < 2**31:
+        raise InputError("seed", f"{request.seed}", "0 to 2147483647")
     steps = plan(request.flow, request.settings, ("target", *request.given))
     names = [step.name for step in steps]
     if request.until is not None:

@@ -1,8 +1,10 @@
 """What the chip and the trigger allow: TOML files in ``targets/`` or of the user's own."""
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
+from codesign.errors import InputError
 from codesign.shipped import read_shipped
 
 
@@ -32,6 +34,11 @@ class Target:
     bram_36k: int
     sources: tuple[str, ...]
     latency_ns: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("clock_ns", "initiation_interval_ns", "lut", "ff", "dsp", "bram_36k"):
+            if not 0 <= getattr(self, name) < inf or (name.endswith("_ns") and getattr(self, name) == 0):
+                raise InputError(f"target {self.name!r}, {name}", f"{getattr(self, name)}", "a positive number")
 
 
 def load_target(name: str, folder: Path) -> Target:

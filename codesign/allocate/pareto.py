@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar, Literal
 
 from codesign.allocate._losses import density_table, loss_table
@@ -48,6 +49,10 @@ class Pareto(Pass):
     distributions: ClassVar[tuple[str, ...]] = ("torch", "scipy")
 
     def __post_init__(self) -> None:
+        if self.budget_bops is not None and not 0 < self.budget_bops < inf:
+            raise InputError("allocate.pareto, budget_bops", f"{self.budget_bops}", "a positive number")
+        if self.calibration < 1:
+            raise InputError("allocate.pareto, calibration", f"{self.calibration}", "at least 1 sample")
         for option, (low, high) in {"weight_bits": self.weight_bits, "activation_bits": self.activation_bits}.items():
             if not 2 <= low <= high <= 24:
                 raise InputError(f"allocate.pareto, {option}", f"{low} to {high}", "2 to 24 bits, the fewest first")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
 from codesign.calibrate import best_format, even_rows
@@ -40,7 +41,7 @@ class Qat(Pass):
     seeded: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        limits = {"epochs": self.epochs >= 0, "batch": self.batch >= 1, "learning_rate": self.learning_rate > 0}
+        limits = {"epochs": self.epochs >= 0, "batch": self.batch >= 1, "learning_rate": 0 < self.learning_rate < inf}
         limits |= {"average": 0 <= self.average < 1, "calibration": self.calibration >= 1}
         for option, fine in limits.items():
             if not fine:

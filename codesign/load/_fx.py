@@ -50,9 +50,9 @@ def rewritten(graph: Graph) -> tuple[Graph, list[str]]:
         InputError: One can't be taken out, or nothing with weights is left.
     """
     notices: list[str] = []
-    while node := next((node for node in graph.nodes if isinstance(node.op, Rewritten)), None):
-        assert isinstance(node.op, Rewritten)  # noqa: S101  (selected just above)
-        graph, notice = node.op.rewrite(graph, node)
+    while found := next(((node, node.op) for node in graph.nodes if isinstance(node.op, Rewritten)), None):
+        node, op = found
+        graph, notice = op.rewrite(graph, node)
         notices += [notice] if notice else []
     if not graph.weighted():
         raise InputError("network", "no layer with weights", "at least one linear layer")

@@ -6,10 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from codesign.directory import SCHEMA
 from codesign.engine import PassRun
-
-#: Raised when a key is taken away or changes its meaning; new keys may come without it.
-SCHEMA = "codesign-report/1"
 
 
 def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Mapping[str, Any]) -> dict[str, Any]:
