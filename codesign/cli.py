@@ -13,6 +13,7 @@ from codesign.errors import CodesignError, ContractError, InputError
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="From a trained network and a hardware budget to bit-exact firmware, with proof.",
@@ -43,8 +44,9 @@ def build(
 ) -> None:
     """Build firmware from a build file; what has not changed since the last build is taken from the cache.
 
-    Exit codes: 0 built and within budget, 1 built but a budget or check failed, 2 bad input. A build that was
-    interrupted continues where it stopped when it is run again.
+    A build that was interrupted continues where it stopped when it is run again.
+
+    Exit codes: 0 built and within budget, 1 built but a budget or check failed, 2 bad input, 3 a defect of codesign.
     """
     from codesign.console import Watcher, make_console, show_report
     from codesign.flow import Setting

@@ -83,6 +83,9 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
         console.print(f"[dim]note: {escape(notice)}[/]", soft_wrap=True)
     both = f"float [bold]{accuracy['float']:.4f}[/], quantized [bold]{accuracy['quantized']:.4f}[/]"
     console.print(f"accuracy on the test split: {both}")
+    allocation = report["allocation"]
+    place = f"point {allocation['chosen'] + 1} of {len(allocation['front'])} on the Pareto front"
+    console.print(f"bits: {place}; uniform bits and all other points are in report.json")
     console.print(f"[dim]flow {environment['flow']}, target {environment['target']}, seed {environment['seed']}[/]")
     if report["failures"]:
         for failure in report["failures"]:

@@ -55,5 +55,5 @@ def _default(value: Any) -> str:
 def _spelt(hint: Any) -> str:
     if isinstance(hint, type) and not hasattr(hint, "__args__"):
         return hint.__name__.lower()
-    text = str(hint).replace("typing.", "").replace("pathlib._local.", "").replace("pathlib.", "")
+    text = str(hint).replace("typing.", "").replace("pathlib._local.Path", "path").replace("pathlib.Path", "path")
     return text.replace("Literal", "one of ").replace(" | None", "")

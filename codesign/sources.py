@@ -41,11 +41,14 @@ def distribution_version(name: str) -> str:
 
 
 def _file(module: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
+    """The source of a module, found without importing it: importing a pass's helpers would load torch."""
+    package, *rest = module.split(".")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
         return None
-    return Path(spec.origin) if spec is not None and spec.origin is not None else None
+    place = Path(spec.origin).parent.joinpath(*rest)
+    candidates = [place / "__init__.py", place.with_name(f"{place.name}.py")] if rest else [Path(spec.origin)]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _imports(path: Path) -> list[str]:
