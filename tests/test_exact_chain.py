@@ -1,0 +1,180 @@
+"""One number system: torch, numpy and the QONNX file give the same integers on random small networks."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from codesign.export._writer import QONNX_DOMAIN, Writer
+from codesign.finetune._network import exact_outputs, exact_type
+from codesign.fixed import Codes, Fixed
+from codesign.quantized import FLOAT32_BITS, FLOAT64_BITS, Quantized
+from codesign.torch_forward import to_tensors
+from codesign.verify._hops import qonnx_outputs
+from tests.strategies import Layer, Network, Plan, build_network, exact_values, plans
+
+COUNT = 1000
+WIDE = plans(weight_widths=(12, 20), activation_widths=(14, 24))
+
+exhaustive = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where files to execute go."""
+    return tmp_path_factory.mktemp("chain")
+
+
+def torch_codes(network: Network, samples: np.ndarray, dtype: torch.dtype) -> list[np.ndarray]:
+    """Outputs of the torch network in evaluation mode."""
+    found = exact_outputs(network.torch, to_tensors(network.parameters), [torch.from_numpy(samples)], dtype)
+    return [output.double().numpy() for output in found]
+
+
+def qonnx_codes(quantized: Quantized, samples: np.ndarray, folder: Path) -> tuple[list[np.ndarray], str]:
+    """Outputs of the exported file in qonnx's executor, and the number type it ran in."""
+    path = folder / "network.onnx"
+    path.write_bytes(Writer(quantized).write().SerializeToString())
+    found, dtype = qonnx_outputs(quantized, path, [samples])
+    return list(found), dtype
+
+
+def assert_exact(network: Network, folder: Path) -> None:
+    """Every representation of the network gives the reference's integers."""
+    quantized, samples = network.quantized, network.inputs(COUNT)
+    quantized.verify()
+    reference = [codes.real() for codes in quantized.outputs([samples])]
+    dtype = exact_type(quantized)
+    for found, wanted in zip(torch_codes(network, samples, dtype), reference, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    exported, name = qonnx_codes(quantized, samples, folder)
+    assert name == str(dtype).removeprefix("torch.")
+    for found, wanted in zip(exported, reference, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@exhaustive
+@given(plans())
+def test_torch_numpy_and_qonnx_agree(folder: Path, plan: Plan) -> None:
+    assert_exact(build_network(plan), folder)
+
+
+@settings(parent=exhaustive, max_examples=40)
+@given(WIDE)
+def test_they_agree_where_float32_is_not_enough(folder: Path, plan: Plan) -> None:
+    network = build_network(plan)
+    bits = network.quantized.mantissa_bits()
+    assume(FLOAT32_BITS < bits <= FLOAT64_BITS)
+    assert exact_type(network.quantized) == torch.float64
+    assert_exact(network, folder)
+
+
+@settings(parent=exhaustive, max_examples=40)
+@given(plans() | WIDE)
+def test_numpy_is_the_arithmetic_of_pythons_fractions(plan: Plan) -> None:
+    network = build_network(plan)
+    quantized = network.quantized
+    samples = network.inputs(8)[:16]
+    found = quantized.run(quantized.encode([samples]))
+    for row, sample in enumerate(samples):
+        for name, values in exact_values(quantized, [sample.tolist()]).items():
+            codes = Codes(found[name].values[row], found[name].fraction).align()
+            assert codes.values.tolist() == [value * 2**codes.fraction if codes.fraction >= 0 else value / 2**-codes.fraction for value in values]
+
+
+def test_float32_would_be_wrong_where_float64_is_chosen() -> None:
+    """The wide cases test something: in float32 their sums do round."""
+    layers = (Layer("fc", 4, True, False, False, weight=(18, 2), activation=(8, 2)),)
+    network = build_network(Plan(8, Fixed(True, 18, 3), layers, seed=5))
+    samples = network.inputs(COUNT)
+    (wanted,) = (codes.real() for codes in network.quantized.outputs([samples]))
+    assert exact_type(network.quantized) == torch.float64
+    assert (torch_codes(network, samples, torch.float32)[0] != wanted).any()
+    assert (torch_codes(network, samples, torch.float64)[0] == wanted).all()
+
+
+@exhaustive
+@given(plans())
+def test_inputs_on_the_grid_and_off_it_give_the_same(plan: Plan) -> None:
+    """The first quantizer is part of the network: what it makes of the input is all that counts."""
+    quantized = (network := build_network(plan)).quantized
+    samples = network.inputs(200)
+    (name,) = quantized.graph.inputs
+    gridded = quantized.encode([samples])[name].real()
+    before, after = quantized.outputs([samples]), quantized.outputs([gridded])
+    assert all(np.array_equal(left.values, right.values) for left, right in zip(before, after, strict=True))
+
+
+@exhaustive
+@given(plans())
+def test_the_file_is_valid_and_quantizes_everything(plan: Plan) -> None:
+    quantized = build_network(plan).quantized
+    model = Writer(quantized).write()
+    onnx.checker.check_model(model, full_check=True)
+    nodes = list(model.graph.node)
+    names = {node.name for node in nodes}
+    assert {node.name for node in quantized.graph.nodes} <= names
+    assert len(names) == len(nodes)
+    assert {info.name for info in model.graph.output} == set(quantized.graph.outputs)
+    quants = {node.input[0]: node for node in nodes if node.op_type == "Quant"}
+    written = {node.output[0] for node in quants.values()}
+    parameters = [name for node in quantized.graph.nodes for name in node.op.parameters().values()]
+    assert nodes[0] is quants[next(iter(quantized.graph.inputs))]
+    assert {*quantized.graph.inputs, *parameters} <= set(quants)
+    assert {tensor for tensor in quantized.formats if quantized.graph.producer(tensor)} <= written
+    assert len(quants) == len(quantized.formats)
+    for node in nodes:
+        if node.op_type == "MatMul":  # nothing is multiplied that is not on a grid
+            assert all(origin(nodes, name) in written for name in node.input)
+
+
+def origin(nodes: list[onnx.NodeProto], tensor: str) -> str:
+    """Back through what only moves data."""
+    producer = next((node for node in nodes if tensor in node.output), None)
+    return origin(nodes, producer.input[0]) if producer is not None and producer.op_type == "Flatten" else tensor
+
+
+@exhaustive
+@given(plans())
+def test_quant_nodes_say_what_the_formats_are(plan: Plan) -> None:
+    quantized = build_network(plan).quantized
+    model = Writer(quantized).write()
+    constants: dict[str, Any] = {item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type != "Quant":
+            continue
+        source, scale, zero_point, bit_width = node.input
+        name = next(key for key in (source, node.output[0]) if key in quantized.formats)
+        fixed, options = quantized.formats[name], {item.name: item for item in node.attribute}
+        assert node.domain == QONNX_DOMAIN
+        assert (constants[scale].item(), constants[zero_point].item()) == (2.0 ** -int(fixed.fraction), 0.0)
+        assert constants[bit_width].item() == fixed.width
+        assert (options["signed"].i, options["narrow"].i) == (int(fixed.signed), 0)
+        wanted = b"ROUND" if source in quantized.codes else b"FLOOR"
+        assert options["rounding_mode"].s == wanted
+        if source in quantized.codes:
+            grid = Codes(quantized.codes[source], fixed.fraction).real()
+            stored = constants[source]
+            assert np.array_equal(stored.T if grid.ndim == 2 else stored, grid)
+
+
+@exhaustive
+@given(plans())
+def test_files_are_the_same_every_time(plan: Plan) -> None:
+    first, second = (Writer(build_network(plan).quantized).write() for _ in range(2))
+    assert first.SerializeToString(deterministic=True) == second.SerializeToString(deterministic=True)
+
+
+@exhaustive
+@given(plans())
+def test_accumulator_widths_are_in_the_file(plan: Plan) -> None:
+    quantized = build_network(plan).quantized
+    model = Writer(quantized).write()
+    found = {item.key: item.value for item in model.metadata_props}
+    ranges = quantized.accumulators()
+    assert found == {f"accumulator:{name}": str(interval.smallest_format()) for name, interval in ranges.items()}

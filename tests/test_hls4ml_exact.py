@@ -1,0 +1,158 @@
+"""The C++ that hls4ml makes gives the integers of the reference, on random small networks."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from codesign.design import Design
+from codesign.export.qonnx import Qonnx
+from codesign.fixed import Fixed
+from codesign.passes import Context
+from codesign.store import Store
+from codesign.target import load_target
+from codesign.transpile.hls4ml import Hls4ml
+from codesign.verify._hops import compare, hls4ml_outputs
+from tests.strategies import Layer, Network, Plan, build_network, plans
+
+SIGNED, UNSIGNED = Fixed(True, 8, 3), Fixed(False, 7, 2)
+#: What each network is there for.
+PLANS = {
+    "linear after linear": Plan(
+        5,
+        SIGNED,
+        (
+            Layer("first", 6, True, False, False, (5, 1), (7, 3)),
+            Layer("second", 4, True, True, False, (6, 2), (8, 3)),
+            Layer("third", 3, True, False, False, (4, 1), (8, 3)),
+        ),
+        seed=1,
+    ),
+    "no bias, final relu, unsigned input": Plan(
+        6,
+        UNSIGNED,
+        (
+            Layer("block.fc", 5, False, False, True, (4, 0), (6, 2)),
+            Layer("head", 4, False, False, True, (5, 1), (8, 3)),
+        ),
+        seed=2,
+    ),
+    "binary points outside the word": Plan(
+        4,
+        Fixed(True, 6, -2),
+        (
+            Layer("small", 5, True, False, True, (4, -3), (5, -4)),
+            Layer("large", 4, True, False, False, (3, 6), (4, 7)),
+            Layer("mixed", 3, True, False, False, (5, 0), (4, 2)),
+        ),
+        seed=3,
+    ),
+    "names that clash or mean something in C++": Plan(
+        4,
+        SIGNED,
+        (
+            Layer("a.b", 4, True, False, True, (5, 1), (6, 2)),
+            Layer("a_b", 4, True, True, True, (5, 1), (6, 2)),
+            Layer("switch", 3, True, False, False, (5, 1), (6, 2)),
+        ),
+        seed=4,
+    ),
+    "one neuron of two bits, a sign that nothing needs": Plan(
+        3,
+        Fixed(True, 2, 1),
+        (
+            Layer("int", 1, True, False, True, (2, 1), (3, 2), signed=True),
+            Layer("result_t", 2, False, False, True, (2, 0), (2, 1)),
+            Layer("w2", 2, True, False, False, (3, 1), (4, 2)),
+        ),
+        seed=5,
+    ),
+    "wide": Plan(
+        8,
+        Fixed(True, 12, 4),
+        (
+            Layer("fc1", 8, True, True, True, (10, 1), (12, 5)),
+            Layer("fc2", 8, False, False, False, (10, 3), (12, 6)),
+            Layer("network", 5, True, False, True, (9, 2), (8, 3)),
+        ),
+        seed=6,
+    ),
+}
+
+
+def converted(network: Network, folder: Path) -> tuple[Design, Context]:
+    """The network written as QONNX and compiled as C++, by the passes themselves."""
+    context = Context(Store(folder / "store"), folder)
+    target = load_target("vu13p-l1t", folder)
+    design = Qonnx()(Design({"quantized": network.quantized, "target": target}), context)
+    return Hls4ml()(design, context), context
+
+
+def assert_exact(network: Network, folder: Path) -> None:
+    """The C++ simulation gives the reference's numbers on a thousand inputs and all corners of the input range."""
+    design, context = converted(network, folder)
+    quantized, samples = network.quantized, network.inputs(1000)
+    context.store.take_out(design.artifacts["hls4ml"].digest, folder / "project", folder=True)
+    inputs = list(quantized.encode([samples]).values())
+    found, detail = hls4ml_outputs(quantized, folder / "project", inputs)
+    check = compare("numpy", "hls4ml", [codes.real() for codes in quantized.outputs([samples])], found, detail)
+    assert (check.status, check.mismatches, check.inputs) == ("exact", 0, len(samples))
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_cpp_gives_the_references_integers(name: str, tmp_path: Path) -> None:
+    assert_exact(build_network(PLANS[name]), tmp_path)
+
+
+def test_weights_that_are_all_zero(tmp_path: Path) -> None:
+    """A layer that pruning emptied still compiles, and passes its bias on."""
+    network = build_network(PLANS["linear after linear"])
+    codes = {**network.quantized.codes, "second.weight": np.zeros((4, 6), np.int64)}
+    assert_exact(replace(network, quantized=replace(network.quantized, codes=codes)), tmp_path)
+
+
+def test_converting_twice_gives_the_same_project(tmp_path: Path) -> None:
+    plan = PLANS["names that clash or mean something in C++"]
+    digests = []
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        design, _ = converted(build_network(plan), tmp_path / place)
+        digests.append({name: artifact.digest for name, artifact in design.artifacts.items()})
+    assert digests[0] == digests[1]
+
+
+def drawn(seed: int) -> Plan:
+    """A plan from a seed, over all that the fixed ones cover one by one."""
+    random = np.random.default_rng(seed)
+    names = ["double_t", "a.b", "a_b", "new", "layer2", "b2", "input_t", "relu", "x", "1", "first.1", "config2"]
+    chosen = random.choice(names, random.integers(1, 4), replace=False)
+
+    def point(low: int, high: int, integer: tuple[int, int]) -> tuple[int, int]:
+        return int(random.integers(low, high + 1)), int(random.integers(*integer))
+
+    layers = tuple(
+        Layer(
+            str(name),
+            int(random.integers(1, 9)),
+            *(bool(random.integers(2)) for _ in range(3)),
+            weight=point(2, 10, (-3, 5)),
+            activation=point(2, 12, (-3, 7)),
+            signed=bool(random.integers(2)),
+        )
+        for name in chosen
+    )
+    fixed = Fixed(bool(random.integers(2)), *point(2, 12, (-3, 7)))
+    return Plan(int(random.integers(1, 9)), fixed, layers, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(30))
+def test_cpp_gives_the_references_integers_at_random(seed: int, tmp_path: Path) -> None:
+    assert_exact(build_network(drawn(seed)), tmp_path)
+
+
+@given(plans())
+def test_plans_build_valid_networks(plan: Plan) -> None:
+    build_network(plan).quantized.verify()

@@ -1,0 +1,328 @@
+"""Every pass of the registry keeps the contract, and the engine holds it to that."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from codesign import passes
+from codesign.describe import options, summary
+from codesign.design import COLLECTIONS, FIELDS, Artifact, Design, Measure
+from codesign.directory import opened
+from codesign.engine import Engine, Fields, encode
+from codesign.errors import CodesignError, ContractError, InputError
+from codesign.flow import load_flow, plan, settings
+from codesign.passes import STAGES, Pass, lookup, registry
+from codesign.pipeline import Quiet
+from codesign.shipped import read_toml
+from codesign.target import load_target
+from tests.builds import make, python
+
+NAMES = sorted(registry())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_a_frozen_dataclass(name: str) -> None:
+    step = lookup(name)
+    assert is_dataclass(step)
+    assert vars(step)["__dataclass_params__"].frozen, "must be @dataclass(frozen=True)"
+    for field in fields(step):
+        with pytest.raises(FrozenInstanceError):
+            setattr(object.__new__(step), field.name, None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_documented_with_every_option(name: str) -> None:
+    step = lookup(name)
+    assert "__doc__" in vars(step)
+    assert len(summary(step)) > 20
+    assert not summary(step).startswith(f"{step.__name__}("), "the docstring is the one that dataclass makes"
+    described = options(step)
+    assert [option.name for option in described] == [field.name for field in fields(cast(Any, step))]
+    assert [option.name for option in described if not option.help] == []
+    for option in described:
+        assert option.type
+        assert not re.search(r"[<>]|typing|pathlib|codesign", option.type), option.type
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_named_by_stage_and_method(name: str) -> None:
+    step = lookup(name)
+    assert step.name == name
+    assert re.fullmatch(rf"({'|'.join(STAGES)})\.[a-z][a-z0-9_]*", name)
+    assert step.__module__ == f"codesign.{name}"
+
+
+def test_names_are_unique() -> None:
+    assert len({step.__qualname__ + step.__module__ for step in registry().values()}) == len(NAMES)
+    assert {step.name for step in registry().values()} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reads_and_writes_fields_of_the_design(name: str) -> None:
+    step = lookup(name)
+    assert step.writes
+    for declared in (*step.reads, *step.optional, *step.writes):
+        field, _, key = declared.partition(".")
+        assert field in FIELDS
+        assert not key or field in COLLECTIONS
+    assert not set(step.reads) & set(step.optional)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_have_types_that_a_file_can_hold(name: str) -> None:
+    """An option's default, written as JSON, reads back as the same."""
+    from codesign.typed import adapter, parse
+
+    step = lookup(name)
+    required = {field.name: value for field in fields(cast(Any, step)) if (value := _required(field)) is not None}
+    made = parse(step, required, "test")
+    again = parse(step, adapter(step).dump_python(made, mode="json"), "test")
+    assert again == made
+
+
+def _required(field: Any) -> Any:
+    """A value for an option without a default."""
+    from dataclasses import MISSING
+
+    kinds: dict[Any, Any] = {Path: "file", tuple[int, int]: [0, 1], str: "text", int: 1, float: 1.0}
+    return kinds[field.type] if field.default is MISSING and field.default_factory is MISSING else None
+
+
+# What the engine hides and refuses.
+
+
+@dataclass(frozen=True)
+class Toy(Pass):
+    """A pass made of a function.
+
+    Args:
+        does: Called with the design; returns what is written.
+    """
+
+    does: Callable[[Design], Mapping[str, object]]
+
+    name: ClassVar[str] = "verify.toy"
+    reads: ClassVar[tuple[str, ...]] = ("dataset", "artifacts.seen")
+    optional: ClassVar[tuple[str, ...]] = ("checks", "measures.seen")
+    writes: ClassVar[tuple[str, ...]] = ("measures.made", "notices")
+
+    def run(self, design: Design, context: passes.Context) -> Mapping[str, object]:
+        """Call the function."""
+        return self.does(design)
+
+
+MADE = {"measures": {"made": Measure(1.0, "one", "estimated", "verify.toy")}, "notices": {"a": "b"}}
+WHOLE = Design(
+    {
+        "dataset": "the data",
+        "sensitivity": "hidden",
+        "artifacts": {"seen": Artifact("seen", "0"), "hidden": Artifact("hidden", "0")},
+        "measures": {name: Measure(1.0, "one", "estimated", "") for name in ("seen", "hidden")},
+    }
+)
+
+
+def test_a_pass_sees_what_it_declared_and_nothing_else() -> None:
+    def look(design: Design) -> Mapping[str, object]:
+        assert design.dataset == "the data"
+        assert list(design.artifacts) == ["seen"]
+        assert list(design.measures) == ["seen"]
+        assert not design.has("checks")
+        assert not design.has("sensitivity")
+        return MADE
+
+    after = Toy(look)(WHOLE)
+    assert set(after.measures) == {"seen", "hidden", "made"}
+    assert set(after.artifacts) == {"seen", "hidden"}
+    assert after.notices == {"a": "b"}
+
+
+@pytest.mark.parametrize("field", ["sensitivity", "target", "quantized"])
+def test_reading_what_was_not_declared_is_an_error(field: str) -> None:
+    def look(design: Design) -> Mapping[str, object]:
+        return {"notices": {"a": str(getattr(design, field))}}
+
+    with pytest.raises(ContractError, match=rf"design\.{field}.*declares"):
+        Toy(look)(WHOLE)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{"graph": 1}, {"measures": {**MADE["measures"], "other": 1}}, {"checks": {"a": 1}}],
+    ids=["field", "key of a collection", "another collection"],
+)
+def test_writing_what_was_not_declared_is_refused(extra: dict[str, object]) -> None:
+    with pytest.raises(ContractError, match=r"verify\.toy.*wrote '(graph|measures\.other|checks\.a)'.*measures\.made"):
+        Toy(lambda _: {**MADE, **extra})(WHOLE)
+
+
+@pytest.mark.parametrize("missing", ["measures", "notices"])
+def test_not_writing_what_was_declared_is_refused(missing: str) -> None:
+    with pytest.raises(ContractError, match=rf"verify\.toy.*did not write '{missing}"):
+        Toy(lambda _: {name: value for name, value in MADE.items() if name != missing})(WHOLE)
+
+
+def test_a_design_cannot_be_assigned_to() -> None:
+    def assign(design: Design) -> Mapping[str, object]:
+        design.graph = cast(Any, 1)
+        return MADE
+
+    with pytest.raises(ContractError, match="frozen"):
+        Toy(assign)(WHOLE)
+
+
+# The registry and passes of other packages.
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry point, as ``importlib.metadata`` gives them."""
+
+    name: str
+    value: object
+
+    def load(self) -> Any:
+        """The class, or the error of importing it."""
+        if isinstance(self.value, Exception):
+            raise self.value
+        return self.value
+
+
+@pytest.fixture
+def entries(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Entry]]:
+    """Entry points that the registry finds; it is read anew, and again afterwards."""
+    found: list[Entry] = []
+
+    def entry_points(group: str) -> list[Entry]:
+        assert group == "codesign.passes"
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(passes, "entry_points", entry_points)
+        registry.cache_clear()
+        yield found
+    registry.cache_clear()
+
+
+def test_a_pass_of_another_package_is_found(entries: list[Entry]) -> None:
+    entries.append(Entry("toy", Toy))
+    assert lookup("verify.toy") is Toy
+    assert len(registry()) == len(NAMES) + 1
+
+
+def test_two_owners_of_one_name_are_an_error_that_names_both(entries: list[Entry]) -> None:
+    mine = type("Mine", (Toy,), {"name": "finetune.qat", "__module__": "somebody.elses"})
+    entries.append(Entry("qat", mine))
+    with pytest.raises(ContractError, match=r"finetune\.qat.*codesign\.finetune\.qat and somebody\.elses"):
+        registry()
+
+
+def test_two_other_packages_with_one_name_are_an_error(entries: list[Entry]) -> None:
+    for package in ("first.package", "second.package"):
+        entries.append(Entry("toy", type("Mine", (Toy,), {"name": "verify.mine", "__module__": package})))
+    with pytest.raises(ContractError, match=r"first\.package and second\.package"):
+        registry()
+
+
+def test_an_import_error_of_another_package_is_not_swallowed(entries: list[Entry]) -> None:
+    entries.append(Entry("broken", ImportError("no module named jax")))
+    with pytest.raises((ImportError, CodesignError), match="no module named jax"):
+        registry()
+
+
+def test_the_message_of_an_import_error_names_the_package(tmp_path: Path) -> None:
+    """The user has to know what to uninstall; it is no defect of codesign."""
+    metadata = tmp_path / "site" / "somebody-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[codesign.passes]\nbroken = somebody_passes:Broken\n")
+    (tmp_path / "site" / "somebody_passes.py").write_text("import no_such_library\n")
+    code = "import sys; from codesign.cli import main; sys.argv = ['codesign', 'passes']; main()"
+    outcome = python(code, cwd=tmp_path, environment={"PYTHONPATH": str(tmp_path / "site")})
+    assert outcome.code != 0
+    assert "no_such_library" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert "somebody" in outcome.err
+
+
+def test_an_unknown_stage_or_field_is_refused(entries: list[Entry]) -> None:
+    entries[:] = [Entry("a", type("Odd", (Toy,), {"name": "cook.toy"}))]
+    with pytest.raises(ContractError, match=r"'cook'.*load"):
+        registry()
+    entries[:] = [Entry("a", type("Odd", (Toy,), {"name": "verify.odd", "reads": ("grpah",)}))]
+    with pytest.raises(ContractError, match=r"unknown field 'grpah'"):
+        registry()
+
+
+def test_lookup_of_a_misspelt_pass_suggests() -> None:
+    with pytest.raises(InputError, match=r"finetune\.qta.*did you mean 'finetune\.qat'"):
+        lookup("finetune.qta")
+
+
+# Determinism.
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One build in one store: what every pass wrote, as JSON, and the blobs of the store."""
+
+    changes: dict[str, Fields]
+    blobs: list[str]
+
+
+def record(folder: Path, seed: int, until: str | None = None) -> Recorded:
+    """Build the tiny project with flow hls4ml in a new store."""
+    project = make(folder, "hls4ml")
+    table = read_toml(project.file)
+    flow = load_flow("hls4ml", project.folder)
+    steps = plan(flow, settings({k: v for k, v in table.items() if k in STAGES}, "test", project.folder), ("target",))
+    changes: dict[str, Fields] = {}
+    with opened(project.out) as store:
+        fields = encode(Design({"target": load_target("pynq-z2", project.folder)}), store)
+        for step in steps:
+            before = dict(fields)
+            fields, _ = Engine(store, seed, Quiet()).step(step, fields)
+            changes[step.name] = {name: value for name, value in fields.items() if before.get(name) != value}
+            if step.name == until:
+                break
+        return Recorded(changes, sorted(path.name for path in store.blobs.rglob("*") if path.is_file()))
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
+    """The same build in two stores."""
+    return [record(tmp_path_factory.mktemp("twice") / "project", 3) for _ in range(2)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_deterministic_for_a_seed(name: str, twice: list[Recorded]) -> None:
+    first, second = twice
+    assert name in first.changes, "no shipped flow that this test builds has the pass: build another flow here"
+    assert json.dumps(first.changes[name]) == json.dumps(second.changes[name])
+    assert first.changes[name]
+
+
+def test_equal_builds_leave_equal_blobs(twice: list[Recorded]) -> None:
+    first, second = twice
+    assert first.blobs == second.blobs
+
+
+def test_only_seeded_passes_depend_on_the_seed(twice: list[Recorded], tmp_path: Path) -> None:
+    other = record(tmp_path / "project", 4, until="finetune.qat")
+    differs = [name for name, changes in other.changes.items() if changes != twice[0].changes[name]]
+    assert differs == [name for name in other.changes if lookup(name).seeded] == ["finetune.qat"]
+
+
+def test_plan_makes_passes_with_their_options(tmp_path: Path) -> None:
+    project = make(tmp_path / "project")
+    own = settings({"finetune": {"epochs": 3}}, "test", project.folder)
+    data = settings({key: value for key, value in read_toml(project.file).items() if key == "load"}, "", project.folder)
+    steps = {step.name: step for step in plan(load_flow("qonnx", project.folder), [*data, *own], ("target",))}
+    assert vars(steps["finetune.qat"])["epochs"] == 3
+    assert steps["finetune.qat"] == replace(cast(Any, lookup("finetune.qat")()), epochs=3)
+    assert vars(steps["load.npz"])["data"] == project.folder / "data.npz"
