@@ -30,7 +30,8 @@ def best_format(values: FloatArray, width: int, signed: bool) -> tuple[Fixed, fl
     largest = float(np.abs(flat).max())
     top = (int(np.ceil(np.log2(largest))) if largest > 0 else 0) + int(signed)
     tried: list[tuple[float, int, Fixed]] = []
-    for integer in range(top, top - CANDIDATES, -1):
+    # One more bit than the largest magnitude: a power of two is itself just out of range.
+    for integer in range(top + 1, top - CANDIDATES, -1):
         fixed = Fixed(signed, width, integer)
         # Activations truncate, but half an LSB in the bias before them makes that round to nearest.
         error = quantize(flat, fixed, "nearest_even").real() - flat

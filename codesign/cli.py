@@ -27,7 +27,7 @@ BUILT, FAILED, BAD_INPUT, DEFECT = 0, 1, 2, 3
 @app.command()
 def build(
     file: Annotated[Path, typer.Argument(metavar="BUILD.toml", help="Build file: the model, the data, the options.")],
-    out: Annotated[Path | None, typer.Option(help="Build directory. [default: build/NAME]", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="Build directory (default: build/NAME).", show_default=False)] = None,
     target: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="Target, instead of the build file's.")
     ] = None,
@@ -116,11 +116,11 @@ def _list_shipped(kind: type[Any], sort: Any) -> None:
     from rich.markup import escape
 
     from codesign.console import make_console
-    from codesign.shipped import read_shipped, shipped_names
+    from codesign.shipped import read_shipped, shipped_names, shipped_path
 
     console = make_console()
     for name in shipped_names(sort):
-        record = read_shipped(kind, sort, name, Path.cwd())
+        record = read_shipped(kind, shipped_path(sort, name, Path()))
         console.print(f"[bold]{name}[/]  {escape(record.summary)}")
         for field in fields(kind):
             value = getattr(record, field.name)

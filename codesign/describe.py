@@ -49,7 +49,7 @@ def _arguments(doc: str) -> dict[str, str]:
 
 
 def _default(value: Any) -> str:
-    return "required" if value is MISSING else "none" if value is None else str(value)
+    return "required" if value is MISSING else "none" if value is None else repr(value)
 
 
 def _spelt(hint: Any) -> str:

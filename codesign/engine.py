@@ -1,6 +1,7 @@
 """Running a plan: each pass's result is kept under the hash of all it depends on, so nothing is done twice."""
 
 import json
+import platform
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -126,6 +127,7 @@ class Engine:
         depends |= {f"source {name}": digest for name, digest in source_digests(type(step).__module__).items()}
         depends |= {f"{name} version": distribution_version(name) for name in ("numpy", *step.distributions)}
         depends |= {f"{name} version": tools.version(name) for name in step.programs()}
+        depends["python version"] = platform.python_version()
         return depends | ({"seed": str(self.seed)} if step.seeded else {})
 
     def _known(self, place: Path) -> Fields | None:

@@ -142,8 +142,13 @@ def quantize(values: FloatArray, fixed: Fixed, rounding: Rounding) -> Codes:
 def requantize(codes: Codes, fixed: Fixed) -> Codes:
     """Truncate (round towards minus infinity) and saturate integer codes to a format: the activation quantizer."""
     shift = np.asarray(codes.fraction) - np.asarray(fixed.fraction)
-    moved = (codes.values >> np.clip(shift, 0, 63)) << np.clip(-shift, 0, 63)
-    return Codes(np.clip(moved, fixed.low, fixed.high), fixed.fraction)
+    low, high = np.asarray(fixed.low), np.asarray(fixed.high)
+    down = codes.values >> np.clip(shift, 0, 63)
+    # Shifting up by more than the width saturates all but zero, and so does starting out of range:
+    # both limits keep the shifted codes within int64.
+    up = np.clip(-shift, 0, np.asarray(fixed.width) + 1)
+    moved = np.clip(down, (low >> up) - 1, (high >> up) + 1) << up
+    return Codes(np.clip(moved, low, high), fixed.fraction)
 
 
 def smallest_format(low: int, high: int, fraction: int) -> Fixed:

@@ -8,7 +8,7 @@ from typing import Any, cast, get_type_hints
 from codesign import tools
 from codesign.errors import InputError, did_you_mean
 from codesign.passes import STAGES, Pass, lookup, registry, stage
-from codesign.shipped import read_shipped
+from codesign.shipped import read_shipped, shipped_path
 from codesign.typed import parse
 
 
@@ -52,10 +52,13 @@ def load_flow(name: str, folder: Path) -> Flow:
     Raises:
         InputError: There is no such flow, or a pass of it does not exist.
     """
-    flow = read_shipped(Flow, "flow", name, folder)
+    path = shipped_path("flow", name, folder)
+    flow = read_shipped(Flow, path)
     for step in (*flow.passes, *flow.options):
         if step not in registry():
-            raise InputError(f"flow {flow.name!r}, pass {step!r}", "no such pass", did_you_mean(step, registry()))
+            raise InputError(f"flow {flow.name!r}, pass {step!r}", "no such pass", "", did_you_mean(step, registry()))
+    for step, options in flow.options.items():
+        _resolve_paths(step, options, path.parent)
     return flow
 
 
@@ -68,7 +71,7 @@ def settings(table: Mapping[str, Any], where: str, folder: Path) -> list[Setting
     found: list[Setting] = []
     for room, options in table.items():
         if room not in STAGES:
-            raise InputError(where, f"unknown key {room!r}", did_you_mean(room, STAGES))
+            raise InputError(where, f"unknown key {room!r}", "", did_you_mean(room, STAGES))
         if not isinstance(options, dict):
             raise InputError(where, f"{room} = {options!r}", f"a table of options: [{room}]")
         for name, value in cast(dict[str, Any], options).items():
@@ -80,22 +83,19 @@ def settings(table: Mapping[str, Any], where: str, folder: Path) -> list[Setting
     return found
 
 
-def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = (), folder: Path | None = None) -> list[Pass]:
+def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> list[Pass]:
     """Make the passes of a flow, and check all that can be checked before the first one runs.
 
     Args:
         flow: The flow.
         given: Settings; a later one wins.
         present: Fields that the design has already.
-        folder: What relative paths in the flow's own options start from.
 
     Raises:
         InputError: An unknown pass or option, a wrong type, a field that nothing writes, a missing program or file.
     """
     values: dict[str, dict[str, Any]] = {name: dict(flow.options.get(name, {})) for name in flow.passes}
     wheres = dict.fromkeys(flow.passes, f"flow {flow.name!r}")
-    for name in flow.passes:
-        _resolve_paths(name, values[name], folder or Path())
     for setting in given:
         name, option = _target(setting, flow)
         if name in values:
@@ -123,7 +123,7 @@ def parse_names(name: str, option: str, where: str) -> None:
     """
     known = [item.name for item in fields(lookup(name))]  # type: ignore[arg-type]
     if option not in known:
-        raise InputError(f"{where}, {name}", f"unknown option {option!r}", did_you_mean(option, known))
+        raise InputError(f"{where}, {name}", f"unknown option {option!r}", "", did_you_mean(option, known))
 
 
 def _target(setting: Setting, flow: Flow) -> tuple[str, str]:

@@ -175,7 +175,7 @@ def lookup(name: str) -> type[Pass]:
     """
     known = registry()
     if name not in known:
-        raise InputError(f"pass {name!r}", "no such pass", did_you_mean(name, known))
+        raise InputError(f"pass {name!r}", "no such pass", "", did_you_mean(name, known))
     return known[name]
 
 

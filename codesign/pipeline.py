@@ -227,7 +227,7 @@ def _named(wanted: str, names: Sequence[str], where: str) -> list[str]:
     """
     found = [name for name in names if wanted in (name, stage(name))]
     if not found:
-        raise InputError(f"{where} {wanted!r}", "no such pass in this flow", did_you_mean(wanted, names))
+        raise InputError(f"{where} {wanted!r}", "no such pass in this flow", "", did_you_mean(wanted, names))
     return found
 
 

@@ -39,20 +39,29 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(str(path), f"not valid TOML: {error}") from error
 
 
-def read_shipped(kind: type[T], sort: Sort, name: str, folder: Path) -> T:
-    """Read a flow or target by its shipped name, or by a path.
+def shipped_path(sort: Sort, name: str, folder: Path) -> Path:
+    """The file of a flow or target.
 
     Args:
-        kind: The record's class; its ``name`` field is filled in from the file's name.
         sort: Which kind of file it is.
-        name: A shipped name, or a path ending in ``.toml`` relative to ``folder``.
+        name: A shipped name, or a path ending in ``.toml``.
         folder: Folder that relative paths start from.
 
     Raises:
-        InputError: There is no such file, or it does not fit the record.
+        InputError: There is no such file.
     """
-    path = folder / name if name.endswith(".toml") else shipped_folder(sort) / f"{name}.toml"
+    own = name.endswith(".toml")
+    path = folder / name if own else shipped_folder(sort) / f"{name}.toml"
     if not path.is_file():
-        hint = "" if name.endswith(".toml") else did_you_mean(name, shipped_names(sort))
-        raise InputError(f"{sort} {name!r}", "no such file" if name.endswith(".toml") else f"no such {sort}", hint)
+        hint = "" if own else did_you_mean(name, shipped_names(sort))
+        raise InputError(f"{sort} {name!r}", "no such file" if own else f"no such {sort}", "", hint)
+    return path
+
+
+def read_shipped(kind: type[T], path: Path) -> T:
+    """Read a flow or target; the record's ``name`` is the file's.
+
+    Raises:
+        InputError: The file does not fit the record.
+    """
     return parse(kind, {"name": path.stem, **read_toml(path)}, str(path))

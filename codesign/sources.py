@@ -16,8 +16,8 @@ MACHINERY = ("codesign", "codesign.passes")
 
 @cache
 def source_digests(module: str) -> dict[str, str]:
-    """SHA-256 of a module and of every module of its own package that it imports, by module name."""
-    package = module.split(".")[0]
+    """SHA-256 of a module and of every module of its own package or of codesign that it imports, by module name."""
+    packages = {module.split(".")[0], "codesign"}
     digests: dict[str, str] = {}
     waiting = [module]
     while waiting:
@@ -26,7 +26,7 @@ def source_digests(module: str) -> dict[str, str]:
         if path is None or name in digests or (name in MACHINERY and name != module):
             continue
         digests[name] = digest_file(path)
-        waiting += [imported for imported in _imports(path) if imported.split(".")[0] == package]
+        waiting += [imported for imported in _imports(path) if imported.split(".")[0] in packages]
         if name in PLUGIN_PACKAGES:
             waiting += [f"{name}.{file.stem}" for file in path.parent.glob("*.py") if file.stem != "__init__"]
     return digests

@@ -97,10 +97,10 @@ class Store:
     def put_folder(self, folder: Path) -> str:
         """Store every file below a folder; returns the digest of its listing.
 
-        The listing has one line ``SHA-256  relative path`` per file, sorted by path, as ``sha256sum`` prints them.
+        The listing has one line ``SHA-256  relative path`` per file, sorted by path as text, as ``sha256sum`` prints them.
         """
-        paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        lines = [f"{self.put(path.read_bytes())}  {path.relative_to(folder).as_posix()}\n" for path in paths]
+        paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        lines = [f"{self.put(paths[name].read_bytes())}  {name}\n" for name in sorted(paths)]
         return self.put("".join(lines).encode())
 
     def listing(self, digest: str) -> dict[str, str]:
@@ -117,6 +117,8 @@ class Store:
             folder: Whether it is a folder.
         """
         if not folder:
+            if place.is_dir():
+                shutil.rmtree(place)
             write_whole(place, self.path(digest).read_bytes())
             return
         with self.scratch() as scratch:
@@ -124,7 +126,7 @@ class Store:
                 file = scratch / "folder" / relative
                 file.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.path(blob), file)
-            if place.is_dir():
+            if place.is_dir() or place.is_file():
                 os.replace(place, scratch / "old")
             place.parent.mkdir(parents=True, exist_ok=True)
             os.replace(scratch / "folder", place)

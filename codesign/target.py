@@ -5,7 +5,7 @@ from math import inf
 from pathlib import Path
 
 from codesign.errors import InputError
-from codesign.shipped import read_shipped
+from codesign.shipped import read_shipped, shipped_path
 
 
 @dataclass(frozen=True)
@@ -51,4 +51,4 @@ def load_target(name: str, folder: Path) -> Target:
     Raises:
         InputError: There is no such target, or its file does not say what a target must.
     """
-    return read_shipped(Target, "target", name, folder)
+    return read_shipped(Target, shipped_path("target", name, folder))

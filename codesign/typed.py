@@ -49,7 +49,7 @@ def parse(kind: type[T], values: dict[str, Any], where: str) -> T:
     names = [field.name for field in fields(kind) if field.init]  # type: ignore[arg-type]
     for name in values:
         if name not in names:
-            raise InputError(where, f"unknown option {name!r}", did_you_mean(name, names))
+            raise InputError(where, f"unknown option {name!r}", "", did_you_mean(name, names))
     try:
         return adapter(kind).validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:

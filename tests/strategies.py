@@ -8,6 +8,7 @@ from itertools import product
 from math import floor
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -16,6 +17,10 @@ from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
 from codesign.quantized import Quantized
+
+# A busy machine must not make a test fail.
+settings.register_profile("codesign", deadline=None)
+settings.load_profile("codesign")
 
 
 @st.composite
@@ -143,7 +148,9 @@ def plans(
         for name in chosen
     )
     width, integer = draw(activations)
-    return Plan(draw(st.integers(1, 8)), Fixed(draw(st.booleans()), width, integer), layers, draw(st.integers(0, 2**32)))
+    return Plan(
+        draw(st.integers(1, 8)), Fixed(draw(st.booleans()), width, integer), layers, draw(st.integers(0, 2**32))
+    )
 
 
 def module_of(plan: Plan) -> nn.Module:
@@ -176,14 +183,20 @@ def build_network(plan: Plan) -> Network:
         fixed = Fixed(True, *layer.weight)
         chosen[roles["weight"]] = fixed
         parameters[roles["weight"]] = spread_values(generator, fixed, graph.parameters[roles["weight"]].shape)
-        tensor = node.output if node.output in activations else next((n.output for n in graph.consumers(node.output)), "")
+        tensor = (
+            node.output if node.output in activations else next((n.output for n in graph.consumers(node.output)), "")
+        )
         after = Fixed(signs.get(tensor, True) or layer.signed, *layer.activation)
         if tensor in activations:
             chosen[tensor] = after
         if "bias" in roles:
             # ties for the bias's own rounding, and values up to the size of what follows
-            coarse = spread_values(generator, Fixed(True, after.width, after.integer), graph.parameters[roles["bias"]].shape)
-            parameters[roles["bias"]] = (coarse * generator.choice([1.0, 0.25, 2.0**-9], coarse.shape)).astype(np.float32)
+            coarse = spread_values(
+                generator, Fixed(True, after.width, after.integer), graph.parameters[roles["bias"]].shape
+            )
+            parameters[roles["bias"]] = (coarse * generator.choice([1.0, 0.25, 2.0**-9], coarse.shape)).astype(
+                np.float32
+            )
     graph = Graph(graph.inputs, graph.outputs, graph.nodes, parameters)
     network = QuantizedNetwork(graph, chosen)
     return Network(plan, graph, network, network.freeze(parameters))

@@ -136,7 +136,7 @@ def test_bad_options_in_memory(change: dict[str, Any], words: str, tmp_path: Pat
 def test_bad_data_in_memory(tmp_path: Path) -> None:
     inputs, labels = samples()
     inputs[3, 1] = np.nan
-    with pytest.raises(InputError, match="1 of 8000.*NaN"):
+    with pytest.raises(InputError, match=r"1 of 8000.*NaN"):
         build(module_of(finished()), tmp_path / "out", codesign.Data(inputs, labels, **ROWS))
     assert not (tmp_path / "out").exists()
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.calibrate import CANDIDATES, SAMPLE, best_format, even_rows
@@ -22,6 +22,7 @@ def squared_error(values: Sequence[float], signed: bool, width: int, integer: in
     return float(np.mean([(after - before) ** 2 for after, before in zip(rounded, values, strict=True)]))
 
 
+@settings(deadline=None)
 @given(VALUES, st.integers(2, 12), st.booleans())
 def test_least_error_among_the_candidates(values: list[float], width: int, signed: bool) -> None:
     fixed, error = best_format(np.array(values), width, signed)
@@ -32,6 +33,7 @@ def test_least_error_among_the_candidates(values: list[float], width: int, signe
     assert error <= min(squared_error(values, signed, width, top - step) for step in range(CANDIDATES))
 
 
+@settings(deadline=None)
 @given(VALUES, st.integers(2, 12), st.booleans(), st.integers(0, 4))
 def test_a_coarser_grid_is_never_better(values: list[float], width: int, signed: bool, coarser: int) -> None:
     """Below the chosen binary point a smaller step may pay for saturation; above it there is nothing to gain."""
@@ -39,12 +41,14 @@ def test_a_coarser_grid_is_never_better(values: list[float], width: int, signed:
     assert error <= squared_error(values, signed, width, int(fixed.integer) + coarser)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=8), st.integers(2, 8), st.integers(-8, 8))
 def test_ternary_weights_are_exact(values: list[float], width: int, exponent: int) -> None:
     """Two bits hold -1, 0 and 1 of any power of two."""
     assert best_format(np.ldexp(values, exponent), width, True)[1] == 0
 
 
+@settings(deadline=None)
 @given(VALUES, st.booleans())
 def test_no_bits_hold_zero_alone(values: list[float], signed: bool) -> None:
     fixed, error = best_format(np.array(values), 0, signed)
@@ -52,6 +56,7 @@ def test_no_bits_hold_zero_alone(values: list[float], signed: bool) -> None:
     assert error == np.mean(np.square(values))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(2, 16), st.booleans())
 def test_a_tensor_of_zeros_costs_nothing(size: int, width: int, signed: bool) -> None:
     fixed, error = best_format(np.zeros((size, 2)), width, signed)
@@ -59,6 +64,7 @@ def test_a_tensor_of_zeros_costs_nothing(size: int, width: int, signed: bool) ->
     assert fixed.width == width
 
 
+@settings(deadline=None)
 @given(VALUES, st.integers(2, 12))
 def test_the_shape_does_not_matter(values: list[float], width: int) -> None:
     column = np.array(values, np.float32).reshape(-1, 1, 1)
@@ -75,6 +81,7 @@ def test_large_tensors_are_thinned() -> None:
     assert thinned[1] == 0
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(1, 300))
 def test_even_rows_are_spread_from_first_to_last(total: int, count: int) -> None:
     rows = even_rows(total, count)

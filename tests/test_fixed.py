@@ -85,7 +85,7 @@ def test_text() -> None:
     ("signed", "width"), [(True, 1), (True, -1), (False, -1), (True, 54), (False, 54), (True, np.array([4, 1]))]
 )
 def test_bad_widths(signed: bool, width: int) -> None:
-    with pytest.raises(InputError, match="width.*0 to 53 bits"):
+    with pytest.raises(InputError, match=r"width.*0 to 53 bits"):
         Fixed(signed, width, 0)
 
 
@@ -158,7 +158,9 @@ def test_requantize_per_element(values: list[int], before: Fixed, after: Fixed) 
 
 @given(element_formats(SHAPE), st.integers(0, 5), st.data())
 def test_align_and_real_change_no_value(fixed: Fixed, finer: int, data: st.DataObject) -> None:
-    drawn = [data.draw(st.integers(int(low), int(high))) for low, high in zip(fixed.low.flat, fixed.high.flat, strict=True)]
+    drawn = [
+        data.draw(st.integers(int(low), int(high))) for low, high in zip(fixed.low.flat, fixed.high.flat, strict=True)
+    ]
     codes = Codes(np.reshape(drawn, SHAPE), fixed.fraction)
     aligned = codes.align()
     assert np.ndim(aligned.fraction) == 0

@@ -60,13 +60,11 @@ class QuantizedNetwork:
         return rules
 
     def _quantizer_after(self, node: Node) -> Fixed | None:
-        """The activation quantizer that alone reads a node's output, through operations without weights."""
+        """The activation quantizer that alone reads a node's output, through operations that keep an offset."""
         tensor = node.output
         while tensor not in self.formats:
             readers = self.graph.consumers(tensor)
-            if len(readers) != 1 or tensor in self.graph.outputs or len(readers[0].inputs) != 1:
-                return None
-            if "weight" in readers[0].op.parameters():
+            if len(readers) != 1 or tensor in self.graph.outputs or not readers[0].op.keeps_offset:
                 return None
             tensor = readers[0].output
         return self.formats[tensor]

@@ -36,33 +36,39 @@ def make_dataset(
         InputError: Not numbers, NaN or infinite values, lengths that differ, labels or rows out of range,
             an empty split, or splits that overlap.
     """
+    _check_labels(where, labels, classes)
+    plain: list[FloatArray] = []
     for name, array in inputs.items():
-        _check_numbers(f"{where}, array {name!r}", array)
+        plain.append(_numbers(f"{where}, array {name!r}", array))
         if len(array) != len(labels):
             raise InputError(f"{where}, array {name!r}", f"{len(array)} rows", f"{len(labels)}, as there are labels")
-    _check_labels(where, labels, classes)
     _check_rows(where, rows, len(labels))
     start, stop = rows["train"]
-    plain = tuple(np.asarray(array, np.float32) for array in inputs.values())
     labels = np.asarray(labels, np.int64)
     if normalize == "none":
-        return Dataset(plain, labels, dict(rows), classes)
+        return Dataset(tuple(plain), labels, dict(rows), classes)
     mean = tuple(x[start:stop].mean(0, dtype=np.float64) for x in plain)
     deviation = tuple(x[start:stop].std(0, dtype=np.float64) for x in plain)
-    scale = tuple(np.where(s > 0, s, 1.0) for s in deviation)  # a constant feature is only shifted
+    # A constant feature is only shifted; rounding may leave it a deviation that is not quite zero.
+    scale = tuple(np.where(s > 1e-12 * np.abs(m), s, 1.0) for m, s in zip(mean, deviation, strict=True))
     shifted: tuple[FloatArray, ...] = tuple(
         ((x - m) / s).astype(np.float32) for x, m, s in zip(plain, mean, scale, strict=True)
     )
     return Dataset(shifted, labels, dict(rows), classes, mean, scale)
 
 
-def _check_numbers(where: str, array: Array) -> None:
+def _numbers(where: str, array: Array) -> FloatArray:
     if array.ndim < 2 or not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
         raise InputError(
             where, f"shape {list(array.shape)} of {array.dtype}", "numbers of shape [samples, features...]"
         )
-    if bad := int(np.count_nonzero(~np.isfinite(array))):
-        raise InputError(where, f"{bad} of {array.size} values are NaN or infinite", "finite numbers")
+    with np.errstate(over="ignore"):  # what float32 can't hold becomes infinite, and is counted
+        plain = np.asarray(array, np.float32)
+    if bad := int(np.count_nonzero(~np.isfinite(plain))):
+        raise InputError(
+            where, f"{bad} of {array.size} values are NaN or infinite", "finite numbers, in float32's range"
+        )
+    return plain
 
 
 def _check_labels(where: str, labels: Array, classes: tuple[str, ...]) -> None:

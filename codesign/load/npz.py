@@ -1,6 +1,5 @@
 """`load.npz`: inputs and labels from a numpy archive, split and normalized."""
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,10 +58,18 @@ class Npz(Pass):
             inputs={name: arrays[name] for name in self.inputs},
             labels=arrays[self.labels],
             rows={"train": self.train, "validation": self.validation, "test": self.test},
-            classes=tuple(str(name) for name in arrays[self.classes]) if self.classes else (),
+            classes=self._class_names(arrays),
             normalize=self.normalize,
             where=str(self.data),
         )
+
+    def _class_names(self, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
+        if not self.classes:
+            return ()
+        names = arrays[self.classes]
+        if names.ndim != 1 or names.size == 0:
+            raise InputError(f"{self.data}, array {self.classes!r}", f"shape {list(names.shape)}", "[classes]")
+        return tuple(str(name) for name in names)
 
     def _read(self) -> dict[str, npt.NDArray[Any]]:
         wanted = [*self.inputs, self.labels, *([self.classes] if self.classes else [])]
@@ -71,7 +78,9 @@ class Npz(Pass):
                 if missing := [name for name in wanted if name not in archive]:
                     raise InputError(str(self.data), f"no array {missing[0]!r}", f"one of {', '.join(archive)}")
                 return {name: archive[name] for name in wanted}
-        except (OSError, ValueError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # a damaged archive makes zipfile, zlib or numpy raise anything at all
             raise InputError(
                 str(self.data), f"cannot be read: {error}", "a .npz file of plain numbers (numpy.savez)"
             ) from error

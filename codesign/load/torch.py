@@ -57,7 +57,7 @@ class Torch(Pass):
         namespace = _execute(self.model)
         if self.factory not in namespace:
             public = [name for name, value in namespace.items() if callable(value) or isinstance(value, nn.Module)]
-            raise InputError(str(self.model), f"no name {self.factory!r}", did_you_mean(self.factory, public))
+            raise InputError(str(self.model), f"no name {self.factory!r}", "", did_you_mean(self.factory, public))
         made = namespace[self.factory]
         try:
             module = made if isinstance(made, nn.Module) else cast(Callable[[], object], made)()

@@ -70,7 +70,8 @@ class BatchNorm(Rewritten):
         """
         scale, shift = self._affine(graph.parameters)
         before = graph.producer(node.inputs[0])
-        if before is not None and isinstance(before.op, Linear) and len(graph.consumers(before.output)) == 1:
+        alone = len(graph.consumers(node.inputs[0])) == 1 and node.inputs[0] not in graph.outputs
+        if before is not None and isinstance(before.op, Linear) and alone:
             weight, bias = _weights(graph, before.op)
             folded = _with_weights(graph, before, before.op, weight * scale[:, None], bias * scale + shift)
             return folded.without(node), f"{node.name}: folded into {before.name}"

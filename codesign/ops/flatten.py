@@ -23,6 +23,7 @@ class Flatten(Op):
 
     kind: ClassVar[str] = "flatten"
     moves_data: ClassVar[bool] = True
+    keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = ("nn.Flatten", "torch.flatten", "Tensor.flatten")
 
     @classmethod

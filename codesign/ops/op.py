@@ -73,6 +73,9 @@ class Op(ABC):
     torch_targets: ClassVar[tuple[str, ...]] = ()
     #: True if values are only moved, never changed (so bits pass through).
     moves_data: ClassVar[bool] = False
+    #: True if the output is the input wherever it changes at all, so that half an LSB added before the operation
+    #: is half an LSB after it.
+    keeps_offset: ClassVar[bool] = False
     #: True if the operation is linear between finitely many kinks, so that a network of such
     #: operations has a Hessian equal to its Gauss-Newton matrix almost everywhere.
     piecewise_linear: ClassVar[bool] = True

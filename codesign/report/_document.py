@@ -48,7 +48,9 @@ def markdown(report: Mapping[str, Any]) -> str:
     """The report for people, from the same numbers."""
     loader = PackageLoader("codesign", "report")
     # Markdown, not HTML: cells are escaped by the filter below.
-    environment = Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)  # noqa: S701
+    environment = Environment(
+        loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, keep_trailing_newline=True
+    )  # noqa: S701
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     return environment.get_template("report.md.j2").render(report)
 

@@ -1,6 +1,7 @@
 """Counting bits and bit operations again, from the exported file alone."""
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,10 @@ def recount(path: Path) -> list[Layer]:
     graph = onnx.load_model_from_string(path.read_bytes()).graph
     constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     producers = {name: node for node in graph.node for name in node.output}
+    shapes = {
+        info.name: [dimension.dim_value for dimension in info.type.tensor_type.shape.dim]
+        for info in (*graph.value_info, *graph.output)
+    }
     layers: list[Layer] = []
     for node in graph.node:
         if node.op_type != "MatMul":
@@ -52,7 +57,8 @@ def recount(path: Path) -> list[Layer]:
         values = constants[weight.input[0]]
         nonzero = int(np.count_nonzero(values))
         bits = [int(constants[quant.input[3]].item()) for quant in (weight, activation)]
-        work = Work(values.size, values.shape[0])
+        positions = prod(shapes[node.output[0]][1:-1])  # a linear layer works on the last axis, at every position
+        work = Work(positions * values.size, values.shape[0])
         cost = bops(work, bits[0], bits[1], nonzero / values.size)
         layers.append(Layer(node.name, bits[0], bits[1], values.size, nonzero, cost))
     return layers

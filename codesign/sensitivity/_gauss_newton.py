@@ -27,6 +27,8 @@ def traces(graph: Graph, data: Split, batch: int, progress: Progress) -> Sensiti
     """
     if len(graph.outputs) != 1:
         raise InputError("network", f"{len(graph.outputs)} outputs", "one output, the logits of the classes")
+    if len(data) < 2:
+        raise InputError("sensitivity", f"{len(data)} sample", "at least 2 in the training split, for a standard error")
     parameters = to_tensors(graph.parameters)
     inputs, labels = split_tensors(data)
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64))

@@ -1,7 +1,7 @@
 """Running the representations side by side, and counting the input vectors on which their integers differ."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ import onnx
 from codesign.arrays import FloatArray
 from codesign.design import Check, Trained
 from codesign.errors import ContractError
+from codesign.export._writer import QONNX_DOMAIN
 from codesign.fixed import Codes
 from codesign.quantized import FLOAT32_BITS, Quantized
 
@@ -56,20 +57,23 @@ def torch_outputs(quantized: Quantized, trained: Trained, inputs: Sequence[Float
 def qonnx_outputs(quantized: Quantized, path: Path, inputs: Sequence[FloatArray]) -> tuple[Outputs, str]:
     """The exported file, run by qonnx's executor, and the number type it ran in.
 
-    Where float32 does not hold every partial sum exactly, the file's constants are widened to float64 for the run.
+    qonnx computes in float32. Where that does not hold every partial sum exactly, onnx's reference evaluator runs the
+    same nodes in float64, with qonnx's own quantizer.
     """
-    from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
-    from qonnx.core.onnx_exec import execute_onnx  # type: ignore[import-untyped]
-
     model = onnx.load_model_from_string(path.read_bytes())
-    wide = quantized.mantissa_bits() > FLOAT32_BITS
-    _set_batch(model, len(inputs[0]))
-    if wide:
-        _widen(model)
-    dtype = np.float64 if wide else np.float32
-    feeds = {info.name: np.asarray(x, dtype) for info, x in zip(model.graph.input, inputs, strict=True)}
-    found = cast(Any, execute_onnx)(ModelWrapper(model), feeds)
-    return [np.asarray(found[name], np.float64) for name in quantized.graph.outputs], np.dtype(dtype).name
+    names = [info.name for info in model.graph.input]
+    if quantized.mantissa_bits() > FLOAT32_BITS:
+        found = _run_float64(model, dict(zip(names, inputs, strict=True)))
+        detail = "float64, onnx reference evaluator with qonnx's Quant"
+    else:
+        from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
+        from qonnx.core.onnx_exec import execute_onnx  # type: ignore[import-untyped]
+
+        _set_batch(model, len(inputs[0]))
+        feeds = {name: np.asarray(x, np.float32) for name, x in zip(names, inputs, strict=True)}
+        found = cast(Any, execute_onnx)(ModelWrapper(model), feeds)
+        detail = "float32, qonnx executor"
+    return [np.asarray(found[name], np.float64) for name in quantized.graph.outputs], detail
 
 
 def _set_batch(model: onnx.ModelProto, batch: int) -> None:
@@ -80,12 +84,29 @@ def _set_batch(model: onnx.ModelProto, batch: int) -> None:
                 dimension.dim_value = batch
 
 
-def _widen(model: onnx.ModelProto) -> None:
+def _run_float64(model: onnx.ModelProto, inputs: Mapping[str, FloatArray]) -> dict[str, npt.NDArray[np.float64]]:
+    """Outputs by name, every tensor in float64."""
+    from onnx.reference import ReferenceEvaluator
+    from onnx.reference.op_run import OpRun
+    from qonnx.custom_op.general.quant import quant  # type: ignore[import-untyped]
+
+    class Quant(OpRun):
+        """qonnx's quantizer as an operator of the evaluator."""
+
+        op_domain = QONNX_DOMAIN
+
+        def _run(self, *args: Any, signed: int, narrow: int, rounding_mode: str) -> tuple[Any]:
+            return (cast(Any, quant)(*args, signed, narrow, rounding_mode),)
+
     graph = model.graph
     for info in (*graph.input, *graph.output, *graph.value_info):
         info.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
     for item in graph.initializer:
         item.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(item).astype(np.float64), item.name))
+    evaluator: Any = ReferenceEvaluator(model, new_ops=[Quant])
+    outputs = [info.name for info in graph.output]
+    found = evaluator.run(outputs, {name: np.asarray(x, np.float64) for name, x in inputs.items()})
+    return dict(zip(outputs, found, strict=True))
 
 
 def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes]) -> tuple[Outputs, str]:

@@ -142,7 +142,7 @@ def test_flatten_forms(flatten: Callable[[Tensor], Tensor]) -> None:
 
 @pytest.mark.parametrize("flatten", [nn.Flatten(0), nn.Flatten(1, 1), lambda x: x.flatten(), lambda x: x.flatten(0, 1)])
 def test_flatten_of_other_axes_is_refused(flatten: Callable[[Tensor], Tensor]) -> None:
-    with pytest.raises(InputError, match="flatten of axes .*wanted: axes 1 to -1"):
+    with pytest.raises(InputError, match=r"flatten of axes .*wanted: axes 1 to -1"):
         graph_from_module(Before(flatten), [(2, 3)])
 
 
@@ -176,7 +176,7 @@ def test_a_final_softmax_is_taken_off_with_a_notice(softmax: Callable[[Tensor], 
 
 
 def test_a_softmax_inside_is_refused() -> None:
-    with pytest.raises(InputError, match="layer '1': a softmax inside the network.*only as the last operation"):
+    with pytest.raises(InputError, match=r"layer '1': a softmax inside the network.*only as the last operation"):
         graph_from_module(nn.Sequential(nn.Linear(6, 4), nn.Softmax(1), nn.Linear(4, 2)), [(6,)])
 
 
@@ -251,7 +251,7 @@ def test_a_forward_that_branches_on_data() -> None:
     def branching(x: Tensor) -> Tensor:
         return x if x.sum() > 0 else -x
 
-    with pytest.raises(InputError, match="network Calls: cannot be traced: .*a forward without branches on data"):
+    with pytest.raises(InputError, match=r"network Calls: cannot be traced: .*a forward without branches on data"):
         graph_from_module(Calls(branching), [(6,)])
 
 
@@ -264,7 +264,7 @@ def test_a_bare_parameter() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return functional.relu(self.scale)
 
-    with pytest.raises(InputError, match="network attribute 'scale'.*layers only"):
+    with pytest.raises(InputError, match=r"network attribute 'scale'.*layers only"):
         graph_from_module(Bare(), [(3,)])
 
 
@@ -333,7 +333,7 @@ def test_an_output_that_is_no_tensor() -> None:
         def forward(self, x: Tensor) -> dict[str, Tensor]:
             return {"logits": self.fc(x)}
 
-    with pytest.raises(InputError, match="network output: .*dict.*a tensor or a tuple of tensors"):
+    with pytest.raises(InputError, match=r"network output: .*dict.*a tensor or a tuple of tensors"):
         graph_from_module(Named(), [(3,)])
 
 

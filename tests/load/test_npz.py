@@ -138,6 +138,7 @@ def test_inputs_that_are_not_numbers_per_sample(x: np.ndarray, tmp_path: Path) -
         read(archive(tmp_path, arrays(x=x)))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3), st.integers(0, 3))
 def test_values_that_are_not_finite_are_counted(nans: int, infinities: int) -> None:
     x = np.zeros((10, 4))
@@ -197,6 +198,7 @@ def test_an_empty_split(tmp_path: Path) -> None:
         read(archive(tmp_path, arrays()), test=(4, 4))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 10)), min_size=3, max_size=3))
 def test_splits_share_no_row(pairs: list[tuple[int, int]]) -> None:
     rows = dict(zip(ROWS, pairs, strict=True))
