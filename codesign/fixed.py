@@ -158,9 +158,9 @@ def smallest_format(low: int, high: int, fraction: int) -> Fixed:
         InputError: More than 53 bits would be needed.
     """
     if low < 0:
-        width = max(int(high).bit_length(), int(-low - 1).bit_length()) + 1
+        width = max(max(high, 0).bit_length(), (-low - 1).bit_length()) + 1
         return Fixed(True, max(width, 2), max(width, 2) - fraction)
-    width = int(high).bit_length()
+    width = high.bit_length()
     return Fixed(False, width, width - fraction)
 
 

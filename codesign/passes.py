@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
 from pathlib import Path
 from pkgutil import iter_modules
@@ -163,7 +163,7 @@ def registry() -> dict[str, type[Pass]]:
             if not info.name.startswith("_") and not info.ispkg:
                 _register(found, _pass_in(f"codesign.{room}.{info.name}"))
     for entry in entry_points(group=ENTRY_POINTS):
-        _register(found, entry.load())
+        _register(found, _load(entry))
     return found
 
 
@@ -177,6 +177,17 @@ def lookup(name: str) -> type[Pass]:
     if name not in known:
         raise InputError(f"pass {name!r}", "no such pass", "", did_you_mean(name, known))
     return known[name]
+
+
+def _load(entry: EntryPoint) -> type[Pass]:
+    try:
+        return entry.load()
+    except Exception as error:
+        owner = entry.dist.name if entry.dist is not None else "an installed package"
+        found = f"cannot be imported: {type(error).__name__}: {error}"
+        raise InputError(
+            f"pass {entry.name!r} of {owner} ({entry.value})", found, "", f"mend or uninstall {owner}"
+        ) from error
 
 
 def _pass_in(module: str) -> type[Pass]:

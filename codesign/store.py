@@ -97,7 +97,7 @@ class Store:
     def put_folder(self, folder: Path) -> str:
         """Store every file below a folder; returns the digest of its listing.
 
-        The listing has one line ``SHA-256  relative path`` per file, sorted by path as text, as ``sha256sum`` prints them.
+        The listing has one line ``SHA-256  relative path`` per file, sorted by path as text.
         """
         paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
         lines = [f"{self.put(paths[name].read_bytes())}  {name}\n" for name in sorted(paths)]
@@ -126,6 +126,9 @@ class Store:
                 file = scratch / "folder" / relative
                 file.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.path(blob), file)
+                with file.open("rb") as content:
+                    if content.read(2) == b"#!":  # the listing has no modes; a script says itself that it is one
+                        file.chmod(0o755)
             if place.is_dir() or place.is_file():
                 os.replace(place, scratch / "old")
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """A tiny but real build for the tests: a network of 42 weights, 2000 samples of 3 classes, few epochs."""
 
+import atexit
 import functools
 import hashlib
 import importlib.util
@@ -242,10 +243,17 @@ def published(project: Project) -> tuple[dict[str, Any], dict[str, str]]:
     return without_times(project.report()), found
 
 
+def lasting_folder() -> Path:
+    """A temporary folder for as long as the test process lives."""
+    folder = Path(tempfile.mkdtemp(prefix="codesign-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @functools.cache
 def finished(flow: str = "qonnx") -> Project:
     """An undisturbed finished build, one per test process; copy it to change it."""
-    project = make(Path(tempfile.mkdtemp(prefix="codesign-tests-")) / flow, flow)
+    project = make(lasting_folder() / flow, flow)
     outcome = project.build()
     assert outcome.code == 0, outcome.err
     return project

@@ -133,7 +133,7 @@ def test_the_target_counts_where_it_is_read(project: Project) -> None:
         "report.summary": "changed: checks",
     }
     assert (project.out / "hls4ml" / "firmware").is_dir()
-    found = reasons(project.library(target="vu9p"))
+    found = reasons(project.library(flow="hls4ml", target="vu9p"))
     assert found["transpile.hls4ml"] == "changed: target"
     assert set(found) <= {"transpile.hls4ml", "verify.exact", "report.summary"}
     assert project.report()["environment"]["target"] == "vu9p"
@@ -180,10 +180,10 @@ def test_an_edited_package_reruns_by_itself(tmp_path: Path) -> None:
     project = make(tmp_path / "project")
     code = "import sys; from codesign.cli import main; main()"
     environment = {"PYTHONPATH": str(tmp_path / "code")}
-    assert python(code, *project.arguments(), environment=environment).code == 0
+    assert python(code, *project.arguments(), cwd=project.folder, environment=environment).code == 0
     edited = tmp_path / "code" / "codesign" / "export" / "_writer.py"
     edited.write_text(edited.read_text() + "# edited\n")
-    outcome = python(code, *project.arguments(), environment=environment)
+    outcome = python(code, *project.arguments(), cwd=project.folder, environment=environment)
     assert outcome.code == 0, outcome.err
     ran = {name: reason for name, (status, reason) in project.statuses().items() if status == "ran"}
     assert ran == {"export.qonnx": "changed: source codesign.export._writer"}

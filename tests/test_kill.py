@@ -4,7 +4,6 @@ import functools
 import random
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from codesign.store import Store
-from tests.builds import Project, command, copy, kill, make, published, start, surroundings
+from tests.builds import Project, command, copy, kill, lasting_folder, make, published, start, surroundings
 
 #: More epochs than in other tests, so that about a third of a build is fine-tuning.
 CHANGES: dict[str, dict[str, Any]] = {"finetune": {"epochs": 40, "batch": 64}}
@@ -28,7 +27,7 @@ ORDER = [0, 3, 9, 6, 2, 5, 7, 1, 4, 8]
 @functools.cache
 def undisturbed(flow: str) -> tuple[Project, float]:
     """A build that nobody disturbed, and how many seconds it took."""
-    project = make(Path(tempfile.mkdtemp(prefix="codesign-kill-")) / flow, flow, CHANGES)
+    project = make(lasting_folder() / flow, flow, CHANGES)
     begin = time.perf_counter()
     outcome = project.build()
     assert outcome.code == 0, outcome.err

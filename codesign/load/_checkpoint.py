@@ -63,7 +63,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             raise InputError(str(path), f"not a whole safetensors file: {error}", "", _ADVICE) from error
     try:
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file makes the unpickler raise anything at all
+    except Exception as error:  # noqa: BLE001  (a damaged file makes the unpickler raise anything at all)
         reason = str(error).strip().partition("\n")[0]
         raise InputError(
             str(path), f"refused: not plain tensors (a pickle could run code): {reason}", "safetensors", _ADVICE

@@ -90,6 +90,8 @@ def _check_rows(where: str, rows: Mapping[SplitName, tuple[int, int]], total: in
         if start == stop:
             raise InputError(f"{where}, split {name!r}", "empty", "at least one row")
     ordered = sorted(rows.items(), key=lambda item: item[1])
-    for (first, (_, end)), (second, (begin, _)) in pairwise(ordered):
+    for (first, (_, end)), (second, (begin, stop)) in pairwise(ordered):
         if begin < end:
-            raise InputError(f"{where}, splits {first!r} and {second!r}", f"overlap in rows {begin} to {end}", "apart")
+            raise InputError(
+                f"{where}, splits {first!r} and {second!r}", f"overlap in rows {begin} to {min(end, stop)}", "apart"
+            )

@@ -49,8 +49,8 @@ def markdown(report: Mapping[str, Any]) -> str:
     loader = PackageLoader("codesign", "report")
     # Markdown, not HTML: cells are escaped by the filter below.
     environment = Environment(
-        loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, keep_trailing_newline=True
-    )  # noqa: S701
+        loader=loader, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
+    )
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     return environment.get_template("report.md.j2").render(report)
 
