@@ -185,6 +185,7 @@ class Entry:
 
     name: str
     value: object
+    dist: None = None
 
     def load(self) -> Any:
         """The class, or the error of importing it."""
