@@ -17,14 +17,21 @@ from codesign.allocate.pareto import Pareto
 from codesign.design import Design
 from codesign.finetune._network import QuantizedNetwork
 from codesign.finetune._train import Batches, Recipe, _begin, _step
-from codesign.finetune.qat import starting_formats
+from codesign.fixed import Fixed
 from codesign.load.npz import Npz
 from codesign.load.torch import Torch
 from codesign.sensitivity.hessian_trace import HessianTrace
+from codesign.starting import Starting
 from codesign.torch_forward import float_forward, split_tensors, to_tensors
 
 JETS = Path(__file__).parent.parent / "examples" / "jets"
 BATCH = 512
+
+
+def starting_formats(design: Design) -> dict[str, Fixed]:
+    """The formats that fine-tuning starts from."""
+    start = Starting.of(design, 4096)
+    return {name: start.format(name, width)[0] for name, width in design.allocation.point.bits.items()}
 
 
 def median_ms(step: Callable[[], None], repeats: int = 300) -> float:
@@ -47,7 +54,7 @@ def main() -> None:
     npz = Npz(JETS / "lhc_jets.npz", (0, 48000), (48000, 64000), (64000, 80000), normalize="standard")
     design = Torch(JETS / "model.py", "JetTagger", JETS / "jet_tagger.safetensors")(npz(Design({})))
     design = Pareto(350_000)(HessianTrace()(design))
-    network = QuantizedNetwork(design.graph, starting_formats(design, 4096))
+    network = QuantizedNetwork(design.graph, starting_formats(design))
     inputs, labels = split_tensors(design.dataset.split("train"))
     inputs, labels = tuple(x[:BATCH] for x in inputs), labels[:BATCH]
     state = _begin(to_tensors(design.graph.parameters), Recipe(1, BATCH, 1e-3, 0.0, 0))

@@ -8,7 +8,7 @@ from codesign.fixed import Fixed, quantize
 
 #: Binary points tried below the one that holds the largest value: saturating a few outliers can pay.
 CANDIDATES = 5
-#: Most values looked at; a larger tensor is thinned evenly.
+#: About the most values looked at; of a larger tensor, every so many rows.
 SAMPLE = 200_000
 
 
@@ -23,11 +23,12 @@ def best_format(values: FloatArray, width: int, signed: bool) -> tuple[Fixed, fl
     Returns:
         The format, and the mean squared rounding and saturation error per element.
     """
-    flat = np.asarray(values, np.float64).reshape(-1)
-    flat = flat[:: max(1, len(flat) // SAMPLE)]
+    whole = np.asarray(values, np.float64)
+    # Thinned by samples, never within one: every feature is looked at.
+    flat = whole[:: max(1, whole.size // SAMPLE)].reshape(-1) if whole.ndim else whole.reshape(-1)
     if width == 0:
         return Fixed(signed, 0, 0), float(np.mean(flat**2))
-    largest = float(np.abs(flat).max())
+    largest = float(np.abs(whole).max())
     top = (int(np.ceil(np.log2(largest))) if largest > 0 else 0) + int(signed)
     tried: list[tuple[float, int, Fixed]] = []
     # One more bit than the largest magnitude: a power of two is itself just out of range.

@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 #: Exit codes: built and within budget; built but a budget or check failed; bad input; a defect of codesign.
-BUILT, FAILED, BAD_INPUT, DEFECT = 0, 1, 2, 3
+BUILT, FAILED, BAD_INPUT, DEFECT, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 @app.command()
@@ -52,11 +52,15 @@ def build(
     from codesign.flow import Setting
     from codesign.pipeline import build_file
 
-    given = [Setting(key, value, "--set", Path.cwd()) for key, value in map(_assignment, options or [])]
+    given = [Setting(key, value, "--set", Path.cwd(), explicit=True) for key, value in map(_assignment, options or [])]
     console = make_console()
     watcher = Watcher(console)
     try:
         result = build_file(file, out, target, flow, given, seed, until, force or (), watcher)
+    except KeyboardInterrupt:  # caught here, for typer would end without a word
+        watcher.stop()
+        print("interrupted: run the same command again to continue", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
     finally:
         watcher.stop()
     if result.report is None:
@@ -158,12 +162,10 @@ def main() -> NoReturn:
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
         print(f"{label}: {error}{notes}", file=sys.stderr)
         sys.exit(DEFECT if isinstance(error, ContractError) else BAD_INPUT)
-    except KeyboardInterrupt:
-        print("interrupted: run the same command again to continue", file=sys.stderr)
-        sys.exit(130)
     except Exception as error:  # noqa: BLE001  (the last line of defence)
-        log = Path(tempfile.gettempdir()) / "codesign-error.log"
-        log.write_text(traceback.format_exc(), encoding="utf-8")
+        handle, log = tempfile.mkstemp(prefix="codesign-error-", suffix=".log", text=True)
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123  (a descriptor)
+            file.write(traceback.format_exc())
         print(f"defect: {type(error).__name__}: {error}; details in {log}, please report it", file=sys.stderr)
         sys.exit(DEFECT)
     sys.exit(BUILT)

@@ -17,7 +17,9 @@ from codesign.passes import Pass
 
 def make_console() -> Console:
     """A console on its own copy of standard output, so that passes may redirect the original."""
-    return Console(file=os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8"), highlight=False)
+    return Console(
+        file=os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", errors="backslashreplace"), highlight=False
+    )
 
 
 class Watcher:
@@ -93,7 +95,8 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
     else:
         unchecked = sum(check["status"] == "not_checked" for check in report["checks"])
         rest = f"; {unchecked} not checked" if unchecked else ""
-        console.print(f"[green]✓[/] within its budget; every check that ran is exact{rest}")
+        budget = "no BOPs budget was set" if report["allocation"]["budget"] is None else "within its BOPs budget"
+        console.print(f"[green]✓[/] {budget}; every check that ran is exact{rest}")
     console.print(f"report: {escape(where)}", soft_wrap=True)
 
 

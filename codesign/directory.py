@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from codesign.errors import InputError
-from codesign.store import Store, write_whole
+from codesign.store import WRITING, Store, read_json, write_whole
 
 #: Folder with the cache, inside the build directory.
 CACHE = ".codesign"
@@ -51,6 +51,8 @@ def opened(folder: Path) -> Generator[Store]:
         lock.write(str(os.getpid()))
         lock.flush()
         shutil.rmtree(folder / CACHE / "scratch", ignore_errors=True)
+        for left in (*folder.glob(f"{WRITING}*"), *(folder / CACHE).rglob(f"{WRITING}*")):
+            left.unlink(missing_ok=True)
         yield Store(folder / CACHE)
 
 
@@ -58,14 +60,13 @@ def withdraw(folder: Path) -> None:
     """Take published files away before a build starts, the report first: a killed build must not look finished."""
     for name in (REPORT_JSON, REPORT_MD):
         (folder / name).unlink(missing_ok=True)
-    record = folder / CACHE / "published.json"
-    if record.is_file():
-        for name in json.loads(record.read_bytes()):
-            path = folder / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+    published = read_json(folder / CACHE / "published.json")
+    for name in cast(list[str], published) if isinstance(published, list) else []:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def publish(folder: Path, store: Store, artifacts: Mapping[str, Mapping[str, Any]]) -> None:
@@ -101,6 +102,8 @@ def read_report(folder: Path) -> dict[str, Any]:
         report = json.loads(path.read_bytes())
     except ValueError as error:
         raise InputError(str(path), f"not JSON: {error}") from error
-    if not isinstance(report, dict) or cast(dict[str, Any], report).get("schema") != SCHEMA:
+    table = cast(dict[str, Any], report) if isinstance(report, dict) else {}
+    whole = {"accuracy", "allocation", "checks", "environment", "layers", "measures", "passes"} <= set(table)
+    if not whole or table.get("schema") != SCHEMA:
         raise InputError(str(path), "a report of another version of codesign", SCHEMA, "build again")
-    return cast(dict[str, Any], report)
+    return table

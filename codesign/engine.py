@@ -7,14 +7,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_type_hints
+from typing import Any, Literal, Protocol, cast, get_type_hints
 
 from codesign import tools
 from codesign.design import COLLECTIONS, Design
 from codesign.errors import CodesignError
 from codesign.passes import Context, Pass, Progress, apply
 from codesign.sources import distribution_version, source_digests
-from codesign.store import Store, digest_bytes, digest_file, digest_json, write_whole
+from codesign.store import Store, canonical, digest_bytes, digest_file, digest_json, read_json, write_whole
 from codesign.typed import adapter
 
 _HINTS = get_type_hints(Design)
@@ -111,7 +111,7 @@ class Engine:
             error.add_note(f"in pass {step.name}")
             raise
         changes = encode(Design(written), self.store)
-        write_whole(place, json.dumps(changes).encode())
+        write_whole(place, canonical({"changes": changes, "sha256": digest_json(changes)}))
         self._remember(step, depends)
         shutil.rmtree(work, ignore_errors=True)
         return _merged(fields, changes), PassRun(step.name, "ran", time.perf_counter() - begin, reason)
@@ -132,17 +132,21 @@ class Engine:
 
     def _known(self, place: Path) -> Fields | None:
         """A stored result, if it is whole."""
-        if not place.is_file():
+        kept = read_json(place)
+        if not isinstance(kept, dict):
             return None
-        changes = json.loads(place.read_bytes())
-        return None if self.store.missing(changes) else changes
+        changes = cast(Fields, kept).get("changes")
+        if not isinstance(changes, dict) or digest_json(changes) != cast(Fields, kept).get("sha256"):
+            return None
+        return None if self.store.missing(changes) else cast(Fields, changes)
 
     def _reason(self, step: Pass, depends: Mapping[str, str]) -> str:
         """Why a pass has to run: what changed since it last did."""
         place = self._memory(step)
-        if not place.is_file():
+        before = read_json(place)
+        if not isinstance(before, dict):
             return "first run"
-        before = json.loads(place.read_bytes())
+        before = cast(dict[str, str], before)
         changed = [name for name in {**before, **depends} if before.get(name) != depends.get(name)]
         return f"changed: {', '.join(changed)}" if changed else "result was gone"
 

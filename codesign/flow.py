@@ -8,7 +8,7 @@ from typing import Any, cast, get_type_hints
 from codesign import tools
 from codesign.errors import InputError, did_you_mean
 from codesign.passes import STAGES, Pass, lookup, registry, stage
-from codesign.shipped import read_shipped, shipped_path
+from codesign.shipped import is_file, read_shipped, shipped_path
 from codesign.typed import parse
 
 
@@ -38,12 +38,14 @@ class Setting:
         value: Its untyped value.
         where: The file or flag it came from, for messages.
         folder: What relative paths start from.
+        explicit: Whether it must apply; a build file may set options for flows that are not used now.
     """
 
     key: str
     value: Any
     where: str
     folder: Path
+    explicit: bool = False
 
 
 def load_flow(name: str, folder: Path) -> Flow:
@@ -95,24 +97,35 @@ def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> l
         InputError: An unknown pass or option, a wrong type, a field that nothing writes, a missing program or file.
     """
     values: dict[str, dict[str, Any]] = {name: dict(flow.options.get(name, {})) for name in flow.passes}
-    wheres = dict.fromkeys(flow.passes, f"flow {flow.name!r}")
+    if not flow.passes or len(set(flow.passes)) < len(flow.passes):
+        raise InputError(f"flow {flow.name!r}", f"passes {list(flow.passes)}", "at least one pass, and each only once")
+    wheres = {(name, option): f"flow {flow.name!r}" for name in flow.passes for option in values[name]}
     for setting in given:
         name, option = _target(setting, flow)
         if name in values:
             one = {option: setting.value}
             _resolve_paths(name, one, setting.folder)
             values[name].update(one)
-            wheres[name] = setting.where
+            wheres[name, option] = setting.where
+        elif setting.explicit:
+            raise InputError(
+                f"{setting.where}, {setting.key}", f"{name} is not in flow {flow.name!r}", "one of its passes"
+            )
         parse_names(name, option, setting.where)
-    steps = [parse(lookup(name), values[name], f"{wheres[name]}, {name}") for name in flow.passes]
+    steps = [parse(lookup(name), values[name], partial(_place, wheres, name)) for name in flow.passes]
     _check_fields(steps, flow, present)
     for step in steps:
         for path in step.files():
-            if not path.is_file():
+            if not is_file(path):
                 raise InputError(f"pass {step.name}", f"file {str(path)!r} is not there", "an existing file")
         for program in step.programs():
             tools.find(program)
     return steps
+
+
+def _place(wheres: Mapping[tuple[str, str], str], name: str, option: str) -> str:
+    """Where an option was set, for messages."""
+    return f"{wheres.get((name, option), 'build file')}, {name}"
 
 
 def parse_names(name: str, option: str, where: str) -> None:
@@ -158,7 +171,7 @@ def _check_fields(steps: Sequence[Pass], flow: Flow, present: Sequence[str]) -> 
     for step in steps:
         for name in step.reads:
             if name not in there and name.split(".")[0] not in there:
-                writers = [other for other, kind in registry().items() if name in kind.writes]
+                writers = [other for other, kind in registry().items() if name in kind.writes and other != step.name]
                 hint = f"put one of these before it: {', '.join(writers)}" if writers else ""
                 raise InputError(
                     f"flow {flow.name!r}", f"{step.name} reads {name!r}, which no pass before it writes", hint

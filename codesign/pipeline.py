@@ -184,15 +184,15 @@ def build(
     from codesign.load._dataset import make_dataset
     from codesign.load.torch import graph_for
 
-    arrays = [data.inputs] if isinstance(data.inputs, np.ndarray) else list(data.inputs)
+    arrays = list(data.inputs) if isinstance(data.inputs, list | tuple) else [data.inputs]
     rows: dict[SplitName, tuple[int, int]] = {"train": data.train, "validation": data.validation, "test": data.test}
-    named = {f"input {index}": array for index, array in enumerate(arrays)}
-    dataset = make_dataset(named, data.labels, rows, data.classes, data.normalize)
+    named = {f"input {index}": np.asarray(array) for index, array in enumerate(arrays)}
+    dataset = make_dataset(named, np.asarray(data.labels), rows, data.classes, data.normalize)
     graph, notices = graph_for(model, dataset)
     here = Path.cwd()
     whole = load_flow(flow, here)
     rest = Flow(whole.name, whole.summary, tuple(n for n in whole.passes if stage(n) != "load"), whole.options)
-    given = [Setting(key, value, f"options[{key!r}]", here) for key, value in (options or {}).items()]
+    given = [Setting(key, value, f"options[{key!r}]", here, explicit=True) for key, value in (options or {}).items()]
     fields = {"dataset": dataset, "graph": graph, "notices": notices}
     request = _Request(Path(out), load_target(target, here), rest, given, seed, until, force, fields)
     return _run(request, observer or Quiet())
@@ -227,7 +227,8 @@ def _named(wanted: str, names: Sequence[str], where: str) -> list[str]:
     """
     found = [name for name in names if wanted in (name, stage(name))]
     if not found:
-        raise InputError(f"{where} {wanted!r}", "no such pass in this flow", "", did_you_mean(wanted, names))
+        known = {*names, *map(stage, names)}
+        raise InputError(f"{where} {wanted!r}", "no such pass in this flow", "", did_you_mean(wanted, known))
     return found
 
 

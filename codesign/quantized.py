@@ -40,6 +40,8 @@ class Quantized:
         parameters = [name for node in self.graph.nodes for name in node.op.parameters().values()]
         if missing := [name for name in [*self.graph.inputs, *parameters] if name not in self.formats]:
             raise ContractError("quantized network", f"no number format for {missing}")
+        if dead := [name for name in self.graph.activations() if np.max(self.formats[name].width) == 0]:
+            raise ContractError("quantized network", f"activations of no bits: {dead}", "at least 1 bit")
         for name in parameters:
             fixed, codes = self.formats[name], self.codes[name]
             if np.any(codes < fixed.low) or np.any(codes > fixed.high):
@@ -77,7 +79,7 @@ class Quantized:
         """The range of every node's result before its activation quantizer, by tensor name.
 
         Raises:
-            InputError: A sum could leave the 62 bits of the integer reference.
+            InputError: A sum could leave the 53 bits in which every representation is exact.
         """
         return self._ranges()[0]
 
@@ -93,8 +95,14 @@ class Quantized:
             nonlocal bits
             parameters = self.parameters(node)
             needed = ceil(log2(max(node.op.magnitude(ranges, parameters), 1)))
-            if needed > 62:
-                raise InputError(f"layer {node.name!r}", f"a sum of {needed} bits", "at most 62", "use fewer bits")
+            if needed > FLOAT64_BITS:
+                found = f"a sum of {needed} bits"
+                raise InputError(
+                    f"layer {node.name!r}",
+                    found,
+                    f"at most {FLOAT64_BITS}",
+                    "use fewer bits, or scale it",
+                )
             bits = max(bits, needed)
             raw[node.output] = node.op.interval(ranges, parameters)
             fixed = self.formats.get(node.output)

@@ -23,6 +23,14 @@ def shipped_names(sort: Sort) -> list[str]:
     return sorted(path.stem for path in shipped_folder(sort).glob("*.toml"))
 
 
+def is_file(path: Path) -> bool:
+    """Whether a path is a file; no, if the system can't even look (a name too long, say)."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file.
 
@@ -52,7 +60,7 @@ def shipped_path(sort: Sort, name: str, folder: Path) -> Path:
     """
     own = name.endswith(".toml")
     path = folder / name if own else shipped_folder(sort) / f"{name}.toml"
-    if not path.is_file():
+    if not is_file(path):
         hint = "" if own else did_you_mean(name, shipped_names(sort))
         raise InputError(f"{sort} {name!r}", "no such file" if own else f"no such {sort}", "", hint)
     return path

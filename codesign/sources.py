@@ -26,7 +26,7 @@ def source_digests(module: str) -> dict[str, str]:
         if path is None or name in digests or (name in MACHINERY and name != module):
             continue
         digests[name] = digest_file(path)
-        waiting += [imported for imported in _imports(path) if imported.split(".")[0] in packages]
+        waiting += [imported for imported in _imports(path, name) if imported.split(".")[0] in packages]
         if name in PLUGIN_PACKAGES:
             waiting += [f"{name}.{file.stem}" for file in path.parent.glob("*.py") if file.stem != "__init__"]
     return digests
@@ -51,13 +51,16 @@ def _file(module: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _imports(path: Path) -> list[str]:
+def _imports(path: Path, module: str) -> list[str]:
     """Every module a file may import, function bodies included."""
+    parents = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+        elif isinstance(node, ast.ImportFrom):
+            base = parents[: len(parents) + 1 - node.level] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
             # The imported name may itself be a module; a name that isn't one has no file and is passed over.
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            names += [source, *(f"{source}.{alias.name}" for alias in node.names)]
     return names

@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 from codesign.errors import InputError
 
+#: How the names of files begin while they are being written.
+WRITING = ".writing-"
+
 
 def digest_bytes(content: bytes) -> str:
     """SHA-256 of bytes, as hex."""
@@ -45,10 +48,18 @@ def digest_json(value: Any) -> str:
     return digest_bytes(canonical(value))
 
 
+def read_json(path: Path) -> Any:
+    """A JSON file's value; None if it is not there or not readable."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a later run after a kill, finds it whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=WRITING)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -72,6 +83,7 @@ class Store:
         self.folder = folder
         self.blobs = folder / "blobs"
         self.blobs.mkdir(parents=True, exist_ok=True)
+        self.verified: set[str] = set()
 
     def path(self, digest: str) -> Path:
         """Where the blob with that digest is, or would be."""
@@ -80,9 +92,15 @@ class Store:
     def put(self, content: bytes) -> str:
         """Store bytes; returns their digest."""
         digest = digest_bytes(content)
-        if not self.path(digest).is_file():
+        if not self.intact(digest):
             write_whole(self.path(digest), content)
         return digest
+
+    def intact(self, digest: str) -> bool:
+        """Whether a blob is there and is what its name says; looked at once per process."""
+        if digest not in self.verified and self.path(digest).is_file() and digest_file(self.path(digest)) == digest:
+            self.verified.add(digest)
+        return digest in self.verified and self.path(digest).is_file()
 
     def put_array(self, array: npt.NDArray[Any]) -> dict[str, Any]:
         """Store an array in numpy's own format; returns its JSON reference."""
@@ -135,7 +153,7 @@ class Store:
             os.replace(scratch / "folder", place)
 
     def missing(self, value: Any) -> bool:
-        """Whether any blob that a JSON value refers to (arrays, artifacts) is gone."""
+        """Whether any blob that a JSON value refers to (arrays, artifacts) is gone or damaged."""
         if isinstance(value, list):
             return any(self.missing(item) for item in cast(list[Any], value))
         if not isinstance(value, dict):
@@ -144,9 +162,9 @@ class Store:
         digest = table.get("array") or table.get("digest")
         if isinstance(digest, str):
             blobs = [digest]
-            if table.get("folder") and self.path(digest).is_file():
+            if table.get("folder") and self.intact(digest):
                 blobs += self.listing(digest).values()
-            return not all(self.path(blob).is_file() for blob in blobs)
+            return not all(self.intact(blob) for blob in blobs)
         return any(self.missing(item) for item in table.values())
 
     @contextmanager

@@ -1,7 +1,9 @@
 """Running external tools: an argument list, a working directory, a log, a time limit; never a shell."""
 
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -29,6 +31,11 @@ def version(program: str) -> str:
     return (result.stdout or result.stderr).strip().partition("\n")[0]
 
 
+def python_path() -> dict[str, str]:
+    """This process's environment, in which a new Python finds the modules that this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+
+
 def run(
     command: Sequence[str | Path],
     cwd: Path,
@@ -49,8 +56,8 @@ def run(
         InputError: The program is not on PATH.
         ToolError: It failed or ran out of time; the message ends with the last lines of the log.
     """
-    program = str(command[0])
-    argv = [str(find(program)), *(str(part) for part in command[1:])]
+    program = Path(command[0]).name
+    argv = [str(find(str(command[0]))), *(str(part) for part in command[1:])]
     with log.open("ab") as out:
         try:
             result = subprocess.run(

@@ -1,6 +1,7 @@
 """Checking values from files and the command line against typed records, with messages for people."""
 
 import json
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -35,13 +36,13 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
     return made(kind) if is_dataclass(kind) else made(kind, config=ConfigDict(arbitrary_types_allowed=True))
 
 
-def parse(kind: type[T], values: dict[str, Any], where: str) -> T:
+def parse(kind: type[T], values: dict[str, Any], where: str | Callable[[str], str]) -> T:
     """Build a record from untyped values, strictly: text never stands for a number.
 
     Args:
         kind: A dataclass.
         values: Its fields, as a TOML or JSON file holds them (lists for tuples, text for paths).
-        where: The file or option, for messages.
+        where: The file, for messages; or a function that tells it for an option.
 
     Raises:
         InputError: A field is unknown, missing or of the wrong type.
@@ -49,13 +50,20 @@ def parse(kind: type[T], values: dict[str, Any], where: str) -> T:
     names = [field.name for field in fields(kind) if field.init]  # type: ignore[arg-type]
     for name in values:
         if name not in names:
-            raise InputError(where, f"unknown option {name!r}", "", did_you_mean(name, names))
+            place = where if isinstance(where, str) else where(name)
+            raise InputError(place, f"unknown option {name!r}", "", did_you_mean(name, names))
     try:
-        return adapter(kind).validate_json(json.dumps(values, default=str), strict=True)
+        return adapter(kind).validate_json(json.dumps(values, default=_plain), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         option = ".".join(str(part) for part in first["loc"])
         found = "nothing" if first["type"] == "missing" else f"found {first['input']!r}"
         message = str(first["msg"])
         wanted = _WANTED.get(first["type"], message[0].lower() + message[1:])
-        raise InputError(f"{where}, option {option!r}" if option else where, found, wanted) from None
+        place = where if isinstance(where, str) else where(str(first["loc"][0]) if first["loc"] else "")
+        raise InputError(f"{place}, option {option!r}" if option else place, found, wanted) from None
+
+
+def _plain(value: Any) -> Any:
+    """A numpy number as Python's; anything else JSON lacks as text, to be refused with its name."""
+    return value.item() if hasattr(value, "item") else str(value)

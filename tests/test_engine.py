@@ -186,8 +186,10 @@ def test_an_edited_package_reruns_by_itself(tmp_path: Path) -> None:
     outcome = python(code, *project.arguments(), cwd=project.folder, environment=environment)
     assert outcome.code == 0, outcome.err
     ran = {name: reason for name, (status, reason) in project.statuses().items() if status == "ran"}
-    assert ran == {"export.qonnx": "changed: source codesign.export._writer"}
-    assert "running" not in outcome.err
+    module = "codesign.export._writer"
+    importers = [name for name in QONNX_PASSES if module in sources.source_digests(f"codesign.{name}")]
+    assert "export.qonnx" in importers
+    assert ran == dict.fromkeys(importers, f"changed: source {module}")
     assert "changed: source codesign.export._writer" in outcome.out
 
 

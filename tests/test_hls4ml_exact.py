@@ -95,7 +95,7 @@ def assert_exact(network: Network, folder: Path) -> None:
     quantized, samples = network.quantized, network.inputs(1000)
     context.store.take_out(design.artifacts["hls4ml"].digest, folder / "project", folder=True)
     inputs = list(quantized.encode([samples]).values())
-    found, detail = hls4ml_outputs(quantized, folder / "project", inputs)
+    found, detail = hls4ml_outputs(quantized, folder / "project", inputs, folder)
     check = compare("numpy", "hls4ml", [codes.real() for codes in quantized.outputs([samples])], found, detail)
     assert (check.status, check.mismatches, check.inputs) == ("exact", 0, len(samples))
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import optimize
 from scipy.optimize import LinearConstraint
 from scipy.sparse import csr_array
@@ -15,8 +16,11 @@ from codesign.errors import ContractError
 
 #: Objectives are scaled to this size, so that the solver's absolute gap (1e-6) is far below any difference that counts.
 SCALE = 1e3
-#: Feasibility tolerance asked of the bounds; answers are recounted exactly afterwards.
-SLACK = 1e-7
+#: An optimum smaller than this share of the largest coefficient is looked for again on its own scale.
+REFINE = 1e-3
+#: Added to bounds, as a share of them: more than the solver's own tolerance, so that it never loses an answer that
+#: just meets one. What exceeds the true bound is recognized by an exact recount, and cut off.
+SLACK = 5e-6
 
 
 @dataclass(frozen=True)
@@ -70,34 +74,61 @@ class Solver:
         return self._minimize(self.cost, self.loss, loss)
 
     def _minimize(self, objective: Float64, bounded: Float64, limit: float) -> list[int] | None:
-        """Solve; an answer over the limit by rounding is cut off and the problem solved again."""
-        cuts: list[Float64] = []
+        """Solve, then again among the choices that can still be better, on their own scale.
+
+        The solver knows numbers to about nine digits. An optimum far smaller than the largest coefficient is therefore
+        looked for once more without the choices that alone exceed it.
+        """
+        picks = self._feasible(objective, bounded, limit, np.inf)
+        while picks is not None:
+            value = self._value(objective, picks)
+            refined = self._feasible(objective, bounded, limit, value) if value < REFINE * objective.max() else None
+            if refined is None or self._value(objective, refined) >= value:
+                return picks
+            picks = refined
+        return None
+
+    def _value(self, coefficients: Float64, picks: list[int]) -> float:
+        return self.problem.cost(picks) if coefficients is self.cost else self.problem.loss(picks)
+
+    def _feasible(self, objective: Float64, bounded: Float64, limit: float, most: float) -> list[int] | None:
+        """Solve; an answer over the limit by rounding is cut off and the problem solved again.
+
+        Args:
+            objective: What to minimize.
+            bounded: What must be at most ``limit``.
+            limit: The bound.
+            most: A known value of the objective; choices that alone exceed it are left out.
+        """
         starts = np.concatenate([[0], np.cumsum([len(v.loss) for v in self.problem.variables])]).astype(int)
+        open_ = (bounded <= limit) & (objective <= most)  # no coefficient is negative, so nothing else can be chosen
+        cuts: list[Float64] = []
         while True:
-            solution = self._solve(objective, bounded, limit, cuts)
+            solution = self._solve(objective, bounded, limit, open_, cuts)
             if solution is None:
                 return None
             picks = [int(np.argmax(solution[a:b])) for a, b in pairwise(starts)]
-            value = self.problem.cost(picks) if bounded is self.cost else self.problem.loss(picks)
-            if value <= limit:
+            if self._value(bounded, picks) <= limit:
                 return picks
             cut = np.zeros(len(objective))
             cut[[start + pick for start, pick in zip(starts, picks, strict=False)]] = 1
             cuts.append(cut)
 
-    def _solve(self, objective: Float64, bounded: Float64, limit: float, cuts: list[Float64]) -> Float64 | None:
+    def _solve(
+        self, objective: Float64, bounded: Float64, limit: float, open_: npt.NDArray[np.bool_], cuts: list[Float64]
+    ) -> Float64 | None:
         linear: Any = LinearConstraint  # its stubs know scalar bounds only
         constraints = [linear(self.equalities, self.right, self.right)]
         if np.isfinite(limit):
-            scale = max(abs(limit), float(np.abs(bounded).max()), 1e-300)
-            constraints.append(linear(bounded / scale, -np.inf, limit / scale + SLACK))
+            scale = limit if limit > 0 else 1.0
+            constraints.append(linear(np.where(open_, bounded, 0) / scale, -np.inf, limit / scale + SLACK))
         if cuts:
             constraints.append(linear(np.array(cuts), -np.inf, len(self.problem.variables) - 1))
-        size = float(np.abs(objective).max()) or 1.0
+        goal = np.where(open_, objective, 0)
         result: Any = optimize.milp(  # pyright: ignore[reportUnknownMemberType]
-            objective * (SCALE / size),
+            goal * (SCALE / (float(goal.max()) or 1.0)),
             integrality=self.integral,
-            bounds=optimize.Bounds(0, 1),
+            bounds=optimize.Bounds(0, open_.astype(np.float64)),  # pyright: ignore[reportArgumentType]
             constraints=constraints,
             options={"mip_rel_gap": 0.0},
         )
@@ -118,6 +149,7 @@ def pareto_front(problem: Problem) -> Iterator[list[int]]:
     budget = np.inf
     while (picks := solver.least_loss(budget)) is not None:
         cheapest = solver.least_cost(problem.loss(picks))
-        picks = picks if cheapest is None else cheapest
+        if cheapest is not None and problem.cost(cheapest) < problem.cost(picks):
+            picks = cheapest
         yield picks
         budget = float(np.nextafter(problem.cost(picks), -np.inf))

@@ -21,10 +21,12 @@ class Variable:
     Args:
         choices: Bits by tensor name, per choice.
         loss: Expected loss increase per choice.
+        weights: Those of the tensors that are weights.
     """
 
     choices: tuple[dict[str, int], ...]
     loss: Float64
+    weights: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def make_problem(
         Variable(
             variable,
             np.array([sum(losses[n][b] for n, b in bits.items() if n in losses) for bits in variable], np.float64),
+            frozenset(variable[0]) & frozenset(graph.parameters),
         )
         for variable in choices
     )

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 from typing import ClassVar, Literal
 
-from codesign.allocate._losses import density_table, loss_table
 from codesign.allocate._milp import pareto_front
-from codesign.allocate._problem import Problem, Table, make_problem
+from codesign.allocate._problem import Problem, Table, Variable, make_problem
 from codesign.allocate.costs.bops_campos import bops
 from codesign.capture import output_to
 from codesign.design import Allocation, Design, Front, Point
@@ -56,6 +55,11 @@ class Pareto(Pass):
         for option, (low, high) in {"weight_bits": self.weight_bits, "activation_bits": self.activation_bits}.items():
             if not 2 <= low <= high <= 24:
                 raise InputError(f"allocate.pareto, {option}", f"{low} to {high}", "2 to 24 bits, the fewest first")
+        if self.activations == "tied" and not 2 <= self.weight_bits[1] + self.activation_offset <= 24:
+            found = (
+                f"{self.activation_offset}, which makes activations of {self.weight_bits[1] + self.activation_offset}"
+            )
+            raise InputError("allocate.pareto, activation_offset", found, "activations of 2 to 24 bits")
         if not 2 <= self.input_bits <= 24:
             raise InputError("allocate.pareto, input_bits", f"{self.input_bits}", "2 to 24")
         if not 1 - self.weight_bits[0] < self.activation_offset <= 16:
@@ -65,9 +69,13 @@ class Pareto(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Find the front by epsilon constraint, then pick under the budget."""
+        from codesign.allocate._losses import density_table, loss_table
+        from codesign.starting import Starting
+
         graph = design.graph
         widths = self._widths(graph)
-        problem = self.problem(graph, loss_table(design, widths, self.calibration), density_table(graph, widths))
+        start = Starting.of(design, self.calibration)
+        problem = self.problem(graph, loss_table(start, design.sensitivity, widths), density_table(start, widths))
         points: list[Point] = []
         with output_to(context.work / "highs.log"):  # HiGHS prints remarks of its own
             for picks in pareto_front(problem):
@@ -129,14 +137,20 @@ class Pareto(Pass):
         """The assignments with one weight width for all layers, where activations can follow by the offset."""
         points: list[Point] = []
         for bits in _span(self.weight_bits):
-            allowed = (bits, bits + self.activation_offset, self.input_bits)
-            picks = [
-                [k for k, choice in enumerate(variable.choices) if all(b in allowed for b in choice.values())]
-                for variable in problem.variables
-            ]
-            if all(picks):
-                points.append(problem.point([options[0] for options in picks]))
+            picks = [self._uniform_pick(variable, bits) for variable in problem.variables]
+            if None not in picks:
+                points.append(problem.point([pick for pick in picks if pick is not None]))
         return points
+
+    def _uniform_pick(self, variable: Variable, bits: int) -> int | None:
+        """The choice in which weights have these bits and activations the offset more; None if there is none."""
+        if len(variable.choices) == 1:  # a network input: its width is given
+            return 0
+        for index, choice in enumerate(variable.choices):
+            wanted = {name: bits if name in variable.weights else bits + self.activation_offset for name in choice}
+            if choice == wanted:
+                return index
+        return None
 
 
 def choose(front: Front, budget: float | None) -> Allocation:
@@ -151,7 +165,7 @@ def choose(front: Front, budget: float | None) -> Allocation:
         raise InputError(
             "allocate.pareto, budget_bops",
             f"{budget:g}, which no assignment of bits meets",
-            f"at least {least:,.0f}",
+            f"at least {ceil(least)}",
             "raise the budget, or allow fewer bits (weight_bits)",
         )
     return Allocation(front.points[within[-1]], budget, within[-1])

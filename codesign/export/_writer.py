@@ -36,13 +36,14 @@ class Writer:
         shapes = graph.shapes()
         names: dict[str, str] = {}
         for name, shape in graph.inputs.items():
-            names[name] = self._quant(name, f"{name}.quantized", formats[name], "FLOOR", shape)
+            names[name] = self._quant(name, self._own(f"{name}.quantized"), formats[name], "FLOOR", shape)
         for node in graph.nodes:
             self.current = shapes[node.output]
             inputs = [names.get(name, name) for name in node.inputs]
             if node.output in formats:
-                node.op.write_qonnx(self, node.name, inputs, f"{node.output}.raw")
-                self._quant(f"{node.output}.raw", node.output, formats[node.output], "FLOOR", self.current)
+                raw = self._own(f"{node.output}.raw")
+                node.op.write_qonnx(self, node.name, inputs, raw)
+                self._quant(raw, node.output, formats[node.output], "FLOOR", self.current)
             else:
                 node.op.write_qonnx(self, node.name, inputs, node.output)
         proto = helper.make_graph(
@@ -70,7 +71,7 @@ class Writer:
         real = Codes(self.quantized.codes[name], fixed.fraction).real()
         real = real.T if transpose else real
         self._initializer(name, real)
-        output = f"{name}.quantized"
+        output = self._own(f"{name}.quantized")
         self._quant_node(name, output, fixed, "ROUND")
         self.constants[output] = real.shape
         return output
@@ -80,6 +81,14 @@ class Writer:
         self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=name, **attributes))
         self.shapes[output] = self.current
         return output
+
+    def _own(self, name: str) -> str:
+        """A name for a tensor that only the file has, different from all of the graph's."""
+        graph = self.quantized.graph
+        taken = {*graph.inputs, *graph.parameters, *(node.output for node in graph.nodes)}
+        while name in taken:
+            name += "_"
+        return name
 
     def _quant(self, source: str, output: str, fixed: Fixed, rounding: str, shape: Shape) -> str:
         self._quant_node(source, output, fixed, rounding)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from codesign.arrays import FloatArray, IntArray
-from codesign.errors import ContractError
+from codesign.errors import InputError
 from codesign.finetune._straight_through import Grid, round_weights, truncate
 from codesign.fixed import Fixed, quantize, smallest_format
 from codesign.graph import Graph, Node
@@ -96,7 +96,11 @@ class QuantizedNetwork:
         return [values[name] for name in self.graph.outputs]
 
     def freeze(self, parameters: Mapping[str, FloatArray]) -> Quantized:
-        """The integer network of trained float parameters."""
+        """The integer network of trained float parameters.
+
+        Raises:
+            InputError: A bias is too large for the fraction that its layer needs.
+        """
         rules = self.bias_rules
         formats: dict[str, Fixed] = dict(self.formats)
         codes: dict[str, IntArray] = {}
@@ -104,6 +108,9 @@ class QuantizedNetwork:
             if name in rules:
                 # float32, as in training, so that both round the same number
                 shifted = np.asarray(value, np.float32) + np.float32(rules[name].offset)
+                if float(np.abs(shifted).max()) * 2.0 ** rules[name].fraction >= 2.0 ** (FLOAT64_BITS - 2):
+                    found = f"largest value {np.abs(shifted).max():.3g} at {rules[name].fraction} fraction bits"
+                    raise InputError(f"bias {name!r}", found, f"at most {FLOAT64_BITS - 2} bits", "scale the layer")
                 codes[name] = quantize(shifted, wide_format(rules[name].fraction), "nearest_even").values
                 lowest = min(int(codes[name].min()), -1)  # a bias is signed
                 formats[name] = smallest_format(lowest, int(codes[name].max()), rules[name].fraction)
@@ -118,15 +125,8 @@ def wide_format(fraction: int) -> Fixed:
 
 
 def exact_type(quantized: Quantized) -> torch.dtype:
-    """The float type in which evaluating the network is exact: every partial sum fits its mantissa.
-
-    Raises:
-        ContractError: Not even float64 is wide enough.
-    """
-    bits = quantized.mantissa_bits()
-    if bits > FLOAT64_BITS:
-        raise ContractError("network", f"sums of {bits} bits", f"at most {FLOAT64_BITS} to be exact in float64")
-    return torch.float32 if bits <= FLOAT32_BITS else torch.float64
+    """The float type in which evaluating the network is exact: every partial sum fits its mantissa."""
+    return torch.float32 if quantized.mantissa_bits() <= FLOAT32_BITS else torch.float64
 
 
 @torch.no_grad()

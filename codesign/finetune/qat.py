@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import ClassVar
 
-from codesign.calibrate import best_format, even_rows
 from codesign.design import Design, Split, Trained
 from codesign.errors import InputError
-from codesign.fixed import Fixed
 from codesign.passes import Context, Pass
 
 
@@ -57,10 +55,13 @@ class Qat(Pass):
 
         from codesign.finetune._network import QuantizedNetwork
         from codesign.finetune._train import Batches, Recipe, train
+        from codesign.starting import Starting
         from codesign.torch_forward import split_tensors, threads, to_tensors
 
-        formats = starting_formats(design, self.calibration)
+        start = Starting.of(design, self.calibration)
+        formats = {name: start.format(name, width)[0] for name, width in design.allocation.point.bits.items()}
         network = QuantizedNetwork(design.graph, formats)
+        network.freeze(design.graph.parameters).mantissa_bits()  # too wide to compute exactly: said before training
 
         def batches(split: Split) -> Batches:
             inputs, labels = split_tensors(split)
@@ -79,31 +80,3 @@ class Qat(Pass):
         best = {name: value.numpy() for name, value in state.best.items()}
         trained = Trained(best, formats, tuple(state.losses), state.best_epoch)
         return {"trained": trained, "quantized": network.freeze(best)}
-
-
-def starting_formats(design: Design, calibration: int) -> dict[str, Fixed]:
-    """The formats of weights and activations: the allocated width, the binary point with the least squared error.
-
-    Args:
-        design: Graph, dataset and allocation.
-        calibration: Training samples to look at activations on.
-    """
-    import torch
-
-    from codesign.torch_forward import float_forward, to_tensors
-
-    graph, bits = design.graph, design.allocation.point.bits
-    train = design.dataset.split("train")
-    rows = even_rows(len(train), calibration)
-    with torch.no_grad():
-        values = float_forward(graph, to_tensors(graph.parameters), [torch.tensor(x[rows]) for x in train.inputs])
-    signed = graph.signed()
-    formats: dict[str, Fixed] = {}
-    for name, width in bits.items():
-        if name in graph.parameters:
-            formats[name] = best_format(graph.parameters[name], width, True)[0]
-        else:
-            tensor = values[name].numpy()
-            sign = bool(tensor.min() < 0) if name in graph.inputs else signed[name]
-            formats[name] = best_format(tensor, width, sign)[0]
-    return formats

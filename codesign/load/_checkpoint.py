@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from codesign.errors import InputError
 
@@ -47,7 +48,9 @@ def check_finite(module: nn.Module) -> None:
         InputError: Names the tensor and counts the values.
     """
     for name, tensor in module.state_dict().items():
-        if tensor.is_floating_point() and (bad := int(np.count_nonzero(~np.isfinite(tensor.float().numpy())))):
+        if tensor.is_meta or isinstance(tensor, UninitializedParameter):
+            raise InputError(f"weights {name!r}", "no values yet", "layers with sizes and weights")
+        if tensor.is_floating_point() and (bad := int(np.count_nonzero(~np.isfinite(tensor.cpu().float().numpy())))):
             raise InputError(
                 f"weights {name!r}", f"{bad} of {tensor.numel()} values are NaN or infinite", "finite numbers"
             )

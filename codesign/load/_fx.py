@@ -1,6 +1,9 @@
 """From a torch module to a graph, by symbolic tracing."""
 
-from dataclasses import dataclass, field
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -8,7 +11,7 @@ import torch
 from torch import fx, nn
 
 from codesign.arrays import FloatArray
-from codesign.errors import InputError
+from codesign.errors import ContractError, InputError
 from codesign.graph import Graph, Node
 from codesign.ops import by_torch_target
 from codesign.ops.op import Rewritten, Shape, TorchCall
@@ -27,9 +30,11 @@ def graph_from_module(module: nn.Module, shapes: list[Shape]) -> tuple[Graph, li
     Raises:
         InputError: It can't be traced, a call isn't supported (with its path), or shapes don't fit.
     """
-    module = module.eval()
+    if type(module).__module__ == "torch.nn.modules.linear":  # tracing looks into the outermost module
+        module = nn.Sequential(module)
     try:
-        traced = fx.symbolic_trace(module)
+        with evaluating(module):
+            traced = fx.symbolic_trace(module)
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(
@@ -38,6 +43,18 @@ def graph_from_module(module: nn.Module, shapes: list[Shape]) -> tuple[Graph, li
     graph = _Importer(traced, shapes).run()
     graph.shapes()
     return rewritten(graph)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Generator[None]:
+    """Put a module in eval mode, and every part of it back as it was."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def rewritten(graph: Graph) -> tuple[Graph, list[str]]:
@@ -49,15 +66,37 @@ def rewritten(graph: Graph) -> tuple[Graph, list[str]]:
     Raises:
         InputError: One can't be taken out, or nothing with weights is left.
     """
-    notices: list[str] = []
-    while found := next(((node, node.op) for node in graph.nodes if isinstance(node.op, Rewritten)), None):
-        node, op = found
-        graph, notice = op.rewrite(graph, node)
-        notices += [notice] if notice else []
+    graph, notices = _without_dead(graph)
+    while waiting := [(node, node.op) for node in graph.nodes if isinstance(node.op, Rewritten)]:
+        refusal: InputError | None = None
+        for node, op in waiting:  # one may have to go before another can: dropout between batch norm and its layer
+            try:
+                graph, notice = op.rewrite(graph, node)
+            except InputError as error:
+                refusal = refusal or error
+                continue
+            notices += [notice] if notice else []
+            break
+        else:
+            raise refusal or ContractError("rewriting", "nothing to rewrite", "progress")
     if not graph.weighted():
         raise InputError("network", "no layer with weights", "at least one linear layer")
     graph.verify()
     return graph, notices
+
+
+def _without_dead(graph: Graph) -> tuple[Graph, list[str]]:
+    """The graph without operations that no output depends on, and a notice for each."""
+    needed = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if node.output in needed:
+            needed.update(node.inputs)
+    dead = [node for node in graph.nodes if node.output not in needed]
+    alive = tuple(node for node in graph.nodes if node.output in needed)
+    used = {name for node in alive for name in node.op.parameters().values()}
+    parameters = {name: value for name, value in graph.parameters.items() if name in used}
+    notices = [f"{node.name}: left out, no output depends on it" for node in dead]
+    return replace(graph, nodes=alive, parameters=parameters), notices
 
 
 @dataclass
@@ -109,7 +148,8 @@ class _Importer:
         values = [*node.args, *node.kwargs.values()]
         sources = [self.tensors[item.name] for item in values if isinstance(item, fx.Node)]
         taken = {*inputs, *(other.name for other in self.nodes)}
-        name = next(name for name in (call.path, *(f"{call.path}_{i}" for i in range(1, 10**6))) if name not in taken)
+        choices = chain((call.path,), (f"{call.path}_{number}" for number in count(1)))
+        name = next(name for name in choices if name not in taken)
         for parameter in op.parameters().values():
             if parameter in self.parameters:
                 raise InputError(f"layer {call.path!r}", "used more than once", "weights used once", "copy the layer")
@@ -131,7 +171,7 @@ class _Importer:
     def _parameter(self, name: str) -> FloatArray:
         path, _, leaf = name.rpartition(".")
         tensor: torch.Tensor = getattr(self.traced.get_submodule(path), leaf)
-        return np.array(tensor.detach().float().numpy())
+        return np.array(tensor.detach().cpu().float().numpy())
 
 
 def _function_name(target: Any) -> str:

@@ -25,29 +25,28 @@ class Torch(Pass):
         factory: Name in that file: a function or class that makes the module when called without arguments,
             or a module.
         checkpoint: Trained weights: safetensors, or a state_dict saved by torch.save (loaded with
-            weights_only=True). Without it the module must come with its weights.
+            weights_only=True).
     """
 
     model: Path
     factory: str
-    checkpoint: Path | None = None
+    checkpoint: Path
 
     reads: ClassVar[tuple[str, ...]] = ("dataset",)
     writes: ClassVar[tuple[str, ...]] = ("graph", "notices")
     distributions: ClassVar[tuple[str, ...]] = ("torch",)
 
     def files(self) -> tuple[Path, ...]:
-        """The Python file and those beside it that it may import, and the checkpoint."""
-        beside = sorted(path for path in self.model.parent.glob("*.py") if path != self.model)
-        return (self.model, *beside, *([self.checkpoint] if self.checkpoint else []))
+        """The Python file, those beside and below it that it may import, and the checkpoint."""
+        beside = sorted(path for path in _importable(self.model.parent) if path != self.model)
+        return (self.model, *beside, self.checkpoint)
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Make the module, load its weights, trace it."""
         from codesign.load._checkpoint import load_checkpoint
 
         module = self._module()
-        if self.checkpoint is not None:
-            load_checkpoint(module, self.checkpoint)
+        load_checkpoint(module, self.checkpoint)
         graph, notices = graph_for(module, design.dataset)
         return {"graph": graph, "notices": notices}
 
@@ -61,7 +60,7 @@ class Torch(Pass):
         made = namespace[self.factory]
         try:
             module = made if isinstance(made, nn.Module) else cast(Callable[[], object], made)()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(f"{self.model}, {self.factory}()", f"raised {type(error).__name__}: {error}") from error
         if not isinstance(module, nn.Module):
             raise InputError(f"{self.model}, {self.factory}()", f"gave a {type(module).__name__}", "a torch.nn.Module")
@@ -75,20 +74,31 @@ def graph_for(module: "nn.Module", dataset: Dataset) -> tuple[Graph, dict[str, s
         InputError: The module can't be converted, its weights aren't finite, or the data doesn't fit it.
     """
     from codesign.load._checkpoint import check_finite
+    from codesign.load._conversion import check_conversion
     from codesign.load._fx import graph_from_module
 
     check_finite(module)
     graph, notices = graph_from_module(module, [x.shape[1:] for x in dataset.inputs])
-    classes = graph.shapes()[graph.outputs[0]][-1]
-    largest = int(dataset.labels.max())
+    shape = graph.shapes()[graph.outputs[0]]
+    if len(graph.outputs) != 1 or len(shape) != 1 or graph.outputs[0] in graph.inputs:
+        found = f"{len(graph.outputs)} outputs, the first of shape {list(shape)}"
+        raise InputError("network output", found, "one output of shape [classes], computed by the network")
+    classes, largest = shape[-1], int(dataset.labels.max())
     if largest >= classes:
         count = int((dataset.labels >= classes).sum())
-        raise InputError(
-            "labels",
-            f"{count} labels out of range, the largest {largest}",
-            f"0 to {classes - 1}, by the network's outputs",
-        )
+        found = f"{count} labels out of range, the largest {largest}"
+        raise InputError("labels", found, f"0 to {classes - 1}, by the network's outputs")
+    check_conversion(module, graph, dataset)
     return graph, {f"load.{index}": notice for index, notice in enumerate(notices)}
+
+
+def _importable(folder: Path) -> list[Path]:
+    """Python files of a folder and of the folders below it that can be packages (no hidden ones, no environments)."""
+    found = list(folder.glob("*.py"))
+    for below in folder.iterdir():
+        if below.is_dir() and below.name.isidentifier() and not (below / "pyvenv.cfg").exists():
+            found += _importable(below)
+    return found
 
 
 def _execute(path: Path) -> dict[str, object]:
@@ -98,11 +108,17 @@ def _execute(path: Path) -> dict[str, object]:
     if spec is None or spec.loader is None:
         raise InputError(str(path), "not a Python file", "a file ending in .py")
     module = importlib.util.module_from_spec(spec)
+    before = set(sys.modules)
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(str(path), f"raised {type(error).__name__}: {error}", "a file that can be imported") from error
     finally:
         sys.path.remove(str(path.parent))
+        # Another network's file may have neighbours of the same names.
+        for loaded in set(sys.modules) - before:
+            origin = getattr(sys.modules[loaded], "__file__", None)
+            if origin is not None and path.parent in Path(origin).parents:
+                del sys.modules[loaded]
     return vars(module)

@@ -30,7 +30,13 @@ class Softmax(Rewritten):
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Softmax:
-        """From the module, the function or the method."""
+        """From the module, the function or the method, over the classes."""
+        if call.module is not None:
+            axis = call.module.dim
+        else:
+            axis = call.keywords.get("dim", call.arguments[0] if call.arguments else None)
+        if axis not in (None, 1, -1):
+            raise InputError(f"layer {call.path!r}", f"softmax over axis {axis}", "over the classes, axis 1 or -1")
         return cls()
 
     def rewrite(self, graph: Graph, node: Node) -> tuple[Graph, str]:

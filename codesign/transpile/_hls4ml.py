@@ -11,7 +11,7 @@ import yaml
 from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
 
-from codesign.errors import ContractError
+from codesign.errors import ContractError, InputError
 from codesign.fixed import Fixed
 from codesign.quantized import Quantized
 from codesign.target import Target
@@ -100,7 +100,14 @@ def convert(model: onnx.ModelProto, quantized: Quantized, target: Target, projec
 
     Raises:
         ContractError: hls4ml chose another accumulator than ours.
+        InputError: A layer that this route gets wrong.
     """
+    for node in quantized.graph.weighted():
+        if len(shape := quantized.graph.shapes()[node.output]) != 1:
+            found = f"works on every position of a tensor (output {list(shape)})"
+            raise InputError(
+                f"layer {node.name!r}", found, "hls4ml: linear layers on flat inputs", "use the flow 'qonnx'"
+            )
     copy, nodes = renamed(model)
     wrapper = ModelWrapper(copy)
     config = hls4ml.utils.config_from_onnx_model(wrapper, granularity="name", backend="Vitis")
@@ -124,18 +131,21 @@ def convert(model: onnx.ModelProto, quantized: Quantized, target: Target, projec
         clock_period=target.clock_ns,
         write_weights_txt=False,
     )
-    _check_precisions(converted, accumulators, nodes)
+    dense = {node.name: accumulators[node.name] for node in quantized.graph.weighted()}
+    _check_precisions(converted, dense, nodes)
     return converted
 
 
 def _check_precisions(model: ModelGraph, accumulators: dict[str, str], nodes: dict[str, str]) -> None:
     """Refuse a conversion in which a dense layer's accumulator is not the one that was asked for."""
-    wanted = {f"Dense_{nodes[name]}": accumulator for name, accumulator in accumulators.items() if name in nodes}
-    for layer in model.get_layers():
-        if layer.name in wanted and layer.get_attr("accum_t") is not None:
-            found = layer.get_attr("accum_t").precision.definition_cpp()
-            if found != wanted[layer.name]:
-                raise ContractError(f"hls4ml layer {layer.name}", f"accumulator {found}", wanted[layer.name])
+    found = {layer.name: layer for layer in model.get_layers()}
+    for name, accumulator in accumulators.items():
+        layer = f"Dense_{nodes[name]}"
+        if layer not in found or found[layer].get_attr("accum_t") is None:
+            raise ContractError(f"hls4ml layer {layer}", "not there", f"the layer of {name!r}")
+        chosen = found[layer].get_attr("accum_t").precision.definition_cpp()
+        if chosen != accumulator:
+            raise ContractError(f"hls4ml layer {layer}", f"accumulator {chosen}", accumulator)
 
 
 def write_project(model: ModelGraph, project: str, folder: Path) -> None:

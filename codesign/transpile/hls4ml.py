@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import ClassVar
 
@@ -39,6 +40,8 @@ class Hls4ml(Pass):
     def __post_init__(self) -> None:
         if not (self.project.isascii() and self.project.isidentifier()):
             raise InputError("transpile.hls4ml, project", repr(self.project), "a C identifier")
+        if not 0 < self.timeout_s < inf:
+            raise InputError("transpile.hls4ml, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
 
     def programs(self) -> tuple[str, ...]:
         """The compiler."""

@@ -1,6 +1,6 @@
 """Running the representations side by side, and counting the input vectors on which their integers differ."""
 
-import ctypes
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from codesign import tools
 from codesign.arrays import FloatArray
 from codesign.design import Check, Trained
 from codesign.errors import ContractError
@@ -16,6 +17,8 @@ from codesign.export._writer import QONNX_DOMAIN
 from codesign.fixed import Codes
 from codesign.quantized import FLOAT32_BITS, Quantized
 
+#: Longest time that a simulation of the test split may take.
+SIMULATION_TIMEOUT_S = 3600.0
 Outputs = Sequence[npt.NDArray[np.float64]]
 
 
@@ -109,24 +112,35 @@ def _run_float64(model: onnx.ModelProto, inputs: Mapping[str, FloatArray]) -> di
     return dict(zip(outputs, found, strict=True))
 
 
-def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes]) -> tuple[Outputs, str]:
-    """The C++ simulation of an hls4ml project, one call per sample as the testbench does.
+def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes], work: Path) -> tuple[Outputs, str]:
+    """The C++ simulation of an hls4ml project.
+
+    It runs in a process of its own: firmware that fails an assertion takes its process with it.
 
     Args:
         quantized: Gives the output shapes.
         folder: The project, compiled.
         inputs: Codes of the inputs ``[batch, ...]``: the firmware is fed numbers on the input grid.
+        work: Folder for the numbers on their way, and a log.
+
+    Raises:
+        ToolError: The simulation crashed.
     """
     libraries = sorted((folder / "firmware").glob("*.so"))
     if len(libraries) != 1:
         raise ContractError(str(folder), f"{len(libraries)} simulation libraries", "one")
-    function = ctypes.CDLL(str(libraries[0]))[f"{libraries[0].stem}_double"]
-    function.restype = None
     shapes = quantized.graph.shapes()
+    sizes = [int(np.prod(shapes[name])) for name in quantized.graph.outputs]
     count = len(inputs[0].values)
-    reals = [np.ascontiguousarray(codes.real().reshape(count, -1)) for codes in inputs]
-    outputs = [np.empty((count, int(np.prod(shapes[name])))) for name in quantized.graph.outputs]
-    pointers = [(array.ctypes.data, array.strides[0]) for array in (*reals, *outputs)]
-    for row in range(count):
-        function(*(ctypes.c_void_p(base + row * stride) for base, stride in pointers))
-    return outputs, "C++ simulation"
+    np.savez(work / "inputs.npz", *(codes.real().reshape(count, -1) for codes in inputs))
+    command = [
+        sys.executable,
+        "-m",
+        "codesign.verify._simulate",
+        libraries[0],
+        work / "inputs.npz",
+        work / "outputs.npz",
+    ]
+    tools.run([*command, *map(str, sizes)], work, work / "simulation.log", SIMULATION_TIMEOUT_S, tools.python_path())
+    with np.load(work / "outputs.npz", allow_pickle=False) as found:
+        return [found[name] for name in found], "C++ simulation"

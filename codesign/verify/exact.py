@@ -47,7 +47,8 @@ class Exact(Pass):
         if "hls4ml" in artifacts:
             with context.store.scratch() as scratch:
                 context.store.take_out(artifacts["hls4ml"].digest, scratch / "project", folder=True)
-                outputs, detail = hops.hls4ml_outputs(quantized, scratch / "project", list(encoded.values()))
+                codes = list(encoded.values())
+                outputs, detail = hops.hls4ml_outputs(quantized, scratch / "project", codes, context.work)
             checks["qonnx", "hls4ml"] = hops.compare("qonnx", "hls4ml", reference, outputs, detail)
         context.progress("compared", 3, 3)
         for start, end in HOPS:

@@ -13,12 +13,19 @@ from codesign.errors import InputError
 from codesign.export.qonnx import Qonnx
 from codesign.finetune._network import QuantizedNetwork
 from codesign.finetune._straight_through import Grid, round_weights, truncate
-from codesign.finetune.qat import Qat, starting_formats
+from codesign.finetune.qat import Qat
 from codesign.fixed import Fixed, quantize
 from codesign.passes import Context
 from codesign.report._recount import recount
+from codesign.starting import Starting
 from codesign.store import Store
 from tests.jets import allocated, loaded
+
+
+def starting_formats(design: Design) -> dict[str, Fixed]:
+    """The formats that fine-tuning starts from."""
+    start = Starting.of(design, 4096)
+    return {name: start.format(name, width)[0] for name, width in design.allocation.point.bits.items()}
 
 
 def tuned(design: Design, folder: Path, seed: int, step: Qat | None = None) -> Design:
@@ -120,7 +127,7 @@ def test_divergence_is_said(tmp_path: Path) -> None:
 
 def test_half_an_lsb_in_the_bias_rounds_half_up() -> None:
     design = at_budget(350_000)
-    formats = starting_formats(design, 512)
+    formats = starting_formats(design)
     network = QuantizedNetwork(design.graph, formats)
     rules = network.bias_rules
     for layer, activation in (("fc1", "relu1"), ("fc2", "relu2"), ("fc3", "relu3")):
