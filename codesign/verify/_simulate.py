@@ -1,8 +1,8 @@
 """Calls a compiled hls4ml project for every input.
 
 ``python -m codesign.verify._simulate LIBRARY IN.npz OUT.npz SIZE...``: LIBRARY is ``PROJECT.so`` with a function
-``PROJECT_double(inputs..., outputs...)`` for one sample; IN.npz holds an array ``[batch, features]`` per input; a SIZE is
-the number of elements of an output.
+``PROJECT_double(inputs..., outputs...)`` for one sample; IN.npz holds an array ``[batch, features]`` per input; a SIZE
+is the number of elements of an output.
 """
 
 import ctypes
