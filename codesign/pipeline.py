@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import codesign
-from codesign.design import Design, SplitName
+from codesign.design import Dataset, Design, SplitName
 from codesign.directory import opened, publish, publish_report, withdraw
 from codesign.engine import Engine, Fields, Observer, PassRun, encode
 from codesign.errors import InputError, did_you_mean
@@ -60,6 +61,29 @@ class Data:
     classes: tuple[str, ...] = ()
     normalize: Literal["standard", "none"] = "none"
 
+    def dataset(self) -> Dataset:
+        """The data, checked.
+
+        Raises:
+            InputError: See ``codesign.load.npz``: the same checks.
+        """
+        from codesign.load._dataset import make_dataset
+
+        single = hasattr(self.inputs, "ndim")
+        arrays = [self.inputs] if single else list(self.inputs)
+        rows: dict[SplitName, tuple[int, int]] = {}
+        for name in ("train", "validation", "test"):
+            try:
+                start, stop = (index(row) for row in getattr(self, name))
+            except (TypeError, ValueError):
+                found = repr(getattr(self, name))
+                raise InputError(f"Data.{name}", found, "two whole numbers, (first, last + 1)") from None
+            rows[name] = start, stop
+        if self.normalize not in ("standard", "none"):
+            raise InputError("Data.normalize", repr(self.normalize), "'standard' or 'none'")
+        named = {f"input {number}": np.asarray(array) for number, array in enumerate(arrays)}
+        return make_dataset(named, np.asarray(self.labels), rows, tuple(self.classes), self.normalize)
+
 
 @dataclass(frozen=True)
 class BuildResult:
@@ -73,7 +97,7 @@ class BuildResult:
 
     directory: Path
     passes: list[PassRun]
-    report: dict[str, Any] | None
+    report: dict[str, Any] | None = field(repr=False)
 
     @property
     def failures(self) -> list[str]:
@@ -181,13 +205,15 @@ def build(
     Raises:
         CodesignError: Bad input, a failing tool, a defect; the message says where and what to do.
     """
-    from codesign.load._dataset import make_dataset
+    from torch import nn
+
     from codesign.load.torch import graph_for
 
-    arrays = list(data.inputs) if isinstance(data.inputs, list | tuple) else [data.inputs]
-    rows: dict[SplitName, tuple[int, int]] = {"train": data.train, "validation": data.validation, "test": data.test}
-    named = {f"input {index}": np.asarray(array) for index, array in enumerate(arrays)}
-    dataset = make_dataset(named, np.asarray(data.labels), rows, data.classes, data.normalize)
+    wanted: tuple[tuple[object, type], ...] = ((model, nn.Module), (data, Data))
+    for value, kind in wanted:
+        if not isinstance(value, kind):
+            raise InputError("codesign.build", f"a {type(value).__name__}", f"an instance of {kind.__name__}")
+    dataset = data.dataset()
     graph, notices = graph_for(model, dataset)
     here = Path.cwd()
     whole = load_flow(flow, here)

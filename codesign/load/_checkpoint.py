@@ -1,5 +1,6 @@
 """Trained weights from a file, never by running a pickle."""
 
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,7 +30,8 @@ def load_checkpoint(module: nn.Module, path: Path) -> None:
     wanted = module.state_dict()
     for name, tensor in wanted.items():
         if name not in found:
-            raise InputError(f"{path}", f"no tensor {name!r}", f"shape {list(tensor.shape)}, by the network")
+            holds = f"no tensor {name!r}; it holds {', '.join(sorted(found)[:4])}{', ...' if len(found) > 4 else ''}"
+            raise InputError(f"{path}", holds, f"{name!r} of shape {list(tensor.shape)}, by the network")
         if found[name].shape != tensor.shape:
             raise InputError(
                 f"{path}, tensor {name!r}",
@@ -65,13 +67,16 @@ def _read(path: Path) -> dict[str, Tensor]:
         except SafetensorError as error:
             raise InputError(str(path), f"not a whole safetensors file: {error}", "", _ADVICE) from error
     try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001  (a damaged file makes the unpickler raise anything at all)
-        reason = str(error).strip().partition("\n")[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's remarks on the file's make
+            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # noqa: BLE001  (a damaged file makes the unpickler raise anything; its advice is unsafe)
         raise InputError(
-            str(path), f"refused: not plain tensors (a pickle could run code): {reason}", "safetensors", _ADVICE
+            str(path), "refused: damaged, or more than plain tensors (a pickle could run code)", "safetensors", _ADVICE
         ) from None
     table = cast(dict[str, Any], loaded) if isinstance(loaded, dict) else {}
     if not table or not all(isinstance(value, Tensor) for value in table.values()):
-        raise InputError(str(path), "not a state_dict", "tensors by name", _ADVICE)
+        inner = [name for name, value in table.items() if isinstance(value, dict)]
+        found = f"not a state_dict{f' (is it under {inner[0]!r}?)' if inner else ''}"
+        raise InputError(str(path), found, "tensors by name", _ADVICE)
     return table

@@ -76,11 +76,15 @@ class Npz(Pass):
         try:
             with np.load(self.data, allow_pickle=False) as archive:
                 if missing := [name for name in wanted if name not in archive]:
-                    raise InputError(str(self.data), f"no array {missing[0]!r}", f"one of {', '.join(archive)}")
+                    raise InputError(
+                        str(self.data),
+                        f"no array {missing[0]!r}",
+                        f"one of {', '.join(archive)}",
+                        "set load.npz.inputs and load.npz.labels",
+                    )
                 return {name: archive[name] for name in wanted}
         except InputError:
             raise
         except Exception as error:  # a damaged archive makes zipfile, zlib or numpy raise anything at all
-            raise InputError(
-                str(self.data), f"cannot be read: {error}", "a .npz file of plain numbers (numpy.savez)"
-            ) from error
+            found = f"not a whole .npz file of plain numbers ({type(error).__name__})"
+            raise InputError(str(self.data), found, "arrays saved with numpy.savez") from error

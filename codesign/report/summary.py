@@ -66,6 +66,7 @@ def _layer(design: Design, counted: Any) -> dict[str, Any]:
     return {
         "name": node.name,
         "op": node.op.kind,
+        "weight_name": weight,
         "shape": list(shapes[node.output]),
         "params": sum(prod(graph.parameters[name].shape) for name in node.op.parameters().values()),
         "weight_bits": counted.weight_bits,
@@ -92,4 +93,4 @@ def _input(design: Design) -> dict[str, Any]:
             "scale": [scale.tolist() for scale in dataset.scale],
         }
     formats = {name: str(design.quantized.formats[name]) for name in design.graph.inputs}
-    return {"formats": formats, "normalization": normalization}
+    return {"formats": formats, "normalization": normalization, "classes": list(dataset.classes)}
