@@ -14,7 +14,7 @@ from codesign.design import COLLECTIONS, Design
 from codesign.errors import CodesignError
 from codesign.passes import Context, Pass, Progress, apply
 from codesign.sources import distribution_version, source_digests
-from codesign.store import Store, canonical, digest_bytes, digest_file, digest_json, read_json, write_whole
+from codesign.store import Store, digest_bytes, digest_file, digest_json, read_json, write_whole
 from codesign.typed import adapter
 
 _HINTS = get_type_hints(Design)
@@ -111,7 +111,7 @@ class Engine:
             error.add_note(f"in pass {step.name}")
             raise
         changes = encode(Design(written), self.store)
-        write_whole(place, canonical({"changes": changes, "sha256": digest_json(changes)}))
+        write_whole(place, json.dumps({"changes": changes, "sha256": digest_json(changes)}).encode())
         self._remember(step, depends)
         shutil.rmtree(work, ignore_errors=True)
         return _merged(fields, changes), PassRun(step.name, "ran", time.perf_counter() - begin, reason)

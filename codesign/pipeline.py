@@ -211,7 +211,7 @@ def build(
 
     wanted: tuple[tuple[object, type], ...] = ((model, nn.Module), (data, Data))
     for value, kind in wanted:
-        if not isinstance(value, kind):
+        if not isinstance(value, kind):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers may be untyped)
             raise InputError("codesign.build", f"a {type(value).__name__}", f"an instance of {kind.__name__}")
     dataset = data.dataset()
     graph, notices = graph_for(model, dataset)
@@ -233,7 +233,7 @@ def _run(request: _Request, observer: Observer) -> BuildResult:
         chosen = _named(request.until, names, "--until")
         steps = steps[: names.index(chosen[-1]) + 1]
     force = frozenset(name for wanted in request.force for name in _named(wanted, names, "--force"))
-    with opened(request.out) as store:
+    with opened(request.out.absolute()) as store:
         withdraw(request.out)
         fields = encode(Design({"target": request.target, **request.given}), store)
         fields, runs = Engine(store, request.seed, observer, force).run(steps, fields)

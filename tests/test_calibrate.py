@@ -72,13 +72,16 @@ def test_the_shape_does_not_matter(values: list[float], width: int) -> None:
 
 
 def test_large_tensors_are_thinned() -> None:
-    """Every other value of twice the sample is looked at, so the odd ones can't matter."""
-    values = np.zeros(2 * SAMPLE)
+    """Samples are thinned, features never are: every other sample of twice as many values is looked at."""
+    values = np.zeros((SAMPLE // 64, 128))
     values[::2] = 0.375
     thinned = best_format(values, 4, True)
-    values[1::2] = 1e6
-    assert best_format(values, 4, True) == thinned
     assert thinned[1] == 0
+    values[1::2] = 0.25  # not looked at
+    assert best_format(values, 4, True) == thinned
+    values[:, 77] = 50.0  # one feature of every sample
+    fixed, error = best_format(values, 4, True)
+    assert error > 0.1 / 128 or fixed.high * 2.0**-fixed.fraction >= 50
 
 
 @settings(deadline=None)

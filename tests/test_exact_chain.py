@@ -53,7 +53,7 @@ def assert_exact(network: Network, folder: Path) -> None:
     for found, wanted in zip(torch_codes(network, samples, dtype), reference, strict=True):
         np.testing.assert_array_equal(found, wanted)
     exported, name = qonnx_codes(quantized, samples, folder)
-    assert name == str(dtype).removeprefix("torch.")
+    assert name.startswith(str(dtype).removeprefix("torch."))
     for found, wanted in zip(exported, reference, strict=True):
         np.testing.assert_array_equal(found, wanted)
 

@@ -15,9 +15,9 @@ from codesign.allocate._problem import Float64, Problem
 from codesign.errors import ContractError
 
 #: Objectives are scaled to this size, so that the solver's absolute gap (1e-6) is far below any difference that counts.
-SCALE = 1e3
+SCALE = 1e5
 #: An optimum smaller than this share of the largest coefficient is looked for again on its own scale.
-REFINE = 1e-3
+REFINE = 0.1
 #: Added to bounds, as a share of them: more than the solver's own tolerance, so that it never loses an answer that
 #: just meets one. What exceeds the true bound is recognized by an exact recount, and cut off.
 SLACK = 5e-6

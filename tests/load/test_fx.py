@@ -60,7 +60,7 @@ def assert_converts(module: nn.Module, *shapes: tuple[int, ...]) -> tuple[Graph,
     graph, notices = graph_from_module(module, list(shapes))
     inputs = [torch.randn(64, *shape, generator=torch.Generator().manual_seed(1)) for shape in shapes]
     with torch.no_grad():
-        wanted = module(*inputs)
+        wanted = module.eval()(*inputs)
     wanted = wanted if isinstance(wanted, tuple | list) else [wanted]
     for found, output in zip(outputs(graph, *inputs), wanted, strict=True):
         torch.testing.assert_close(found, output, rtol=1e-4, atol=1e-5)
