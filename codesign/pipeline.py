@@ -165,7 +165,7 @@ def build_file(
     own = settings({key: value for key, value in table.items() if isinstance(value, dict)}, str(path), folder)
     here = Path.cwd()
     request = _Request(
-        out=out or here / "build" / known.name,
+        out=out or Path("build") / known.name,
         target=load_target(target, here) if target else load_target(known.target, folder),
         flow=load_flow(flow, here) if flow else load_flow(known.flow, folder),
         settings=[*own, *set_options],
