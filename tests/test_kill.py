@@ -137,11 +137,10 @@ def test_a_finished_build_that_is_built_anew_and_killed_looks_unfinished(tmp_pat
 
 
 def test_an_interrupted_build_says_how_to_go_on(tmp_path: Path) -> None:
-    """Ctrl-C while fine-tuning."""
-    reference, _ = undisturbed("qonnx")
+    """Ctrl-C while fine-tuning, which would still take long."""
     project = make(tmp_path / "project", "qonnx", CHANGES)
     process = subprocess.Popen(
-        [*command(), *project.arguments()], cwd=project.folder, env=surroundings(),
+        [*command(), *project.arguments(), "--set", "finetune.epochs=100000"], cwd=project.folder, env=surroundings(),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     wait_for(process, lambda: epochs_saved(project))  # pyright: ignore[reportArgumentType]
@@ -149,6 +148,6 @@ def test_an_interrupted_build_says_how_to_go_on(tmp_path: Path) -> None:
     _, message = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in message
-    assert not (project.out / "report.json").exists()
-    check_finishes(project, reference)
     assert "run the same command again" in message
+    assert not (project.out / "report.json").exists()
+    assert project.build().code == 0
