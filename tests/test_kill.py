@@ -142,10 +142,15 @@ def test_an_interrupted_build_says_how_to_go_on(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*command(), *project.arguments(), "--set", "finetune.epochs=100000"], cwd=project.folder, env=surroundings(),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        # Tests that run in the background are started with Ctrl-C ignored, and would hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     wait_for(process, lambda: epochs_saved(project))  # pyright: ignore[reportArgumentType]
     process.send_signal(signal.SIGINT)
-    _, message = process.communicate()
+    try:
+        _, message = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "Traceback" not in message
     assert "run the same command again" in message
