@@ -103,12 +103,12 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
 def _layers(report: Mapping[str, Any]) -> Table:
     table = Table(title="Layers", title_justify="left")
     table.add_column("layer")
-    for title in ("weight bits", "input bits", "accumulator", "trace", "BOPs (estimated)"):
+    for title in ("weight bits", "input bits", "accumulator", "sensitivity", "BOPs (estimated)"):
         table.add_column(title, justify="right")
     for row in report["layers"]:
         table.add_row(
             escape(row["name"]), str(row["weight_bits"]), str(row["activation_bits"]), str(row["accumulator_bits"]),
-            f"{row['trace']:.3g} ± {row['trace_stderr']:.1g}", f"{row['bops']:,.0f}",
+            f"{row['sensitivity']:.3g} ± {row['sensitivity_stderr']:.1g}", f"{row['bops']:,.0f}",
         )  # fmt: skip
     return table
 

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import MISSING, dataclass, fields
-from inspect import getdoc
+from inspect import cleandoc, getdoc
 from typing import Any, get_type_hints
 
 from codesign.passes import Pass
@@ -25,7 +25,10 @@ def summary(step: type[Pass]) -> str:
 
 def options(step: type[Pass]) -> list[Option]:
     """The options of a pass, in order."""
-    hints, helps = get_type_hints(step), _arguments(getdoc(step) or "")
+    hints = get_type_hints(step)
+    helps: dict[str, str] = {}
+    for kind in reversed(step.__mro__):  # options that a pass inherits are described where they are
+        helps |= _arguments(cleandoc(kind.__doc__ or ""))
     return [
         Option(item.name, _spelt(hints[item.name]), _default(item.default), helps.get(item.name, ""))
         for item in fields(step)  # type: ignore[arg-type]

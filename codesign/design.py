@@ -1,7 +1,8 @@
 """The frozen record that passes read and write, and the small records inside it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import hypot
 from typing import Any, Literal, NoReturn, Self
 
 from codesign.arrays import FloatArray, IntArray
@@ -100,36 +101,61 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Trace:
-    """Trace of a diagonal block of the loss's Hessian, with the standard error that the finite data gives it.
+class Score:
+    """What a sensitivity metric gives a tensor, and how well it is known.
 
     Args:
-        value: Sum over the block's elements.
-        stderr: Standard error of ``value``.
-        size: Elements in the block (for an activation: of one sample).
+        value: The metric's quantity: a trace, an eigenvalue, a loss increase.
+        data_error: Standard error that the finite number of samples leaves.
+        probe_error: Standard error that the finite number of random probes leaves; 0 where none are used.
+        size: Elements of the tensor (for an activation: of one sample).
     """
 
     value: float
-    stderr: float
+    data_error: float
+    probe_error: float
     size: int
+
+    @property
+    def stderr(self) -> float:
+        """Both errors together."""
+        return hypot(self.data_error, self.probe_error)
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How much the loss bends when a tensor is perturbed.
+    """How much the loss moves when a tensor is perturbed, by one metric.
 
     Args:
-        metric: ``hessian`` (exact), or ``gauss_newton`` where the network is not piecewise linear.
-        parameters, activations: Traces by tensor name.
+        quantity: What the scores are: the trace or the largest eigenvalue of a tensor's block of ``matrix``,
+            or the loss increase when the tensor alone has ``ranking_bits``.
+        matrix: Second derivatives of the loss (``hessian``), or what stands for them; None for a loss increase.
+        parameters, activations: Scores by tensor name. An activation's is for a shift of it in one sample, averaged.
         samples: Data samples used.
         loss: Mean loss on them.
+        channels: Traces of each output channel's elements ``[channels]``, by tensor name.
+        channel_errors: Standard errors of those.
+        elements: Diagonal of the matrix, of the tensor's shape, by tensor name.
+        increases: Loss increases by tensor name and bits.
+        ranking_bits: The bits whose loss increases are the scores.
     """
 
-    metric: Literal["hessian", "gauss_newton"]
-    parameters: dict[str, Trace]
-    activations: dict[str, Trace]
+    quantity: Literal["trace", "eigenvalue", "loss_increase"]
+    matrix: Literal["hessian", "gauss_newton", "empirical_fisher"] | None
+    parameters: dict[str, Score]
+    activations: dict[str, Score]
     samples: int
     loss: float
+    channels: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray])
+    channel_errors: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray])
+    elements: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray])
+    increases: dict[str, dict[int, Score]] = field(default_factory=dict[str, dict[int, Score]])
+    ranking_bits: int | None = None
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        """Of all tensors."""
+        return {**self.activations, **self.parameters}
 
 
 @dataclass(frozen=True)
@@ -152,11 +178,19 @@ class Front:
 
 @dataclass(frozen=True)
 class Allocation:
-    """The chosen point, the budget that it was chosen under (None: no limit), and its place in the front."""
+    """The chosen point.
+
+    Args:
+        point: The bits.
+        budget: What it was chosen under; None for no limit.
+        index: Its place in the front.
+        metric: The sensitivity that predicted its loss.
+    """
 
     point: Point
     budget: float | None
     index: int
+    metric: str
 
 
 @dataclass(frozen=True)
@@ -186,7 +220,7 @@ class Design:
     target: Target
     dataset: Dataset
     graph: Graph
-    sensitivity: Sensitivity
+    sensitivity: dict[str, Sensitivity]
     front: Front
     allocation: Allocation
     trained: Trained
@@ -235,4 +269,4 @@ class Design:
 #: Names of the design's fields.
 FIELDS = tuple(Design.__annotations__)
 #: Fields that are dictionaries which several passes add to.
-COLLECTIONS = ("artifacts", "measures", "checks", "notices")
+COLLECTIONS = ("sensitivity", "artifacts", "measures", "checks", "notices")

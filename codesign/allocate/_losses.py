@@ -25,27 +25,44 @@ def density_table(start: Starting, widths: Widths) -> dict[str, dict[int, float]
     return table
 
 
-def loss_table(start: Starting, sensitivity: Sensitivity, widths: Widths) -> dict[str, dict[int, float]]:
-    """``1/2 * (trace / elements) * sum of squared quantization errors`` per tensor and width (HAWQ-V2, eq. 11).
+def loss_table(start: Starting, metric: str, sensitivity: Sensitivity, widths: Widths) -> dict[str, dict[int, float]]:
+    """Expected loss increase per tensor and width.
 
+    From a trace, ``1/2 * (trace / elements) * sum of squared quantization errors`` (HAWQ-V2, eq. 11); from the largest
+    eigenvalue the same with it in place of the mean, which is a bound; a measured loss increase is taken as it is.
     The quantizer is the one that fine-tuning starts from. For an activation the error is measured on calibration
     data, per sample. Network inputs are left out: their width is given, not chosen.
 
     Args:
         start: The network and its calibration data.
-        sensitivity: Traces by tensor.
+        metric: Name of the sensitivity, for messages.
+        sensitivity: Scores by tensor.
         widths: The widths to judge, by tensor name.
 
     Raises:
-        InputError: A tensor's expected loss is not finite.
+        InputError: A tensor was not measured, or its expected loss is not finite.
     """
     table: dict[str, dict[int, float]] = {}
-    traces = {**sensitivity.activations, **sensitivity.parameters}
     for name, choices in widths.items():
         if name in start.graph.inputs:
             continue
-        # The error per element, summed over the elements, times the trace per element.
-        table[name] = {bits: 0.5 * traces[name].value * start.format(name, bits)[1] for bits in choices}
+        if name not in sensitivity.scores:
+            wanted = f"a score of every tensor whose bits are chosen: sensitivity.{metric}.tensors = 'all'"
+            raise InputError(f"tensor {name!r}", f"not measured by sensitivity.{metric}", wanted, "or use another")
+        table[name] = {bits: _increase(start, metric, sensitivity, name, bits) for bits in choices}
         if not np.isfinite(list(table[name].values())).all():
             raise InputError(f"tensor {name!r}", "an expected loss that is not finite", "weights and data in range")
     return table
+
+
+def _increase(start: Starting, metric: str, sensitivity: Sensitivity, name: str, bits: int) -> float:
+    score = sensitivity.scores[name]
+    if sensitivity.quantity == "loss_increase":
+        measured = sensitivity.increases[name]
+        if bits not in measured:
+            found = f"{bits} bits, not measured by sensitivity.{metric}"
+            raise InputError(f"tensor {name!r}", found, f"one of {sorted(measured)}", f"set sensitivity.{metric}.bits")
+        return measured[bits].value
+    # The error per element, summed over the elements, times the curvature per element.
+    curvature = score.value if sensitivity.quantity == "trace" else score.value * score.size
+    return 0.5 * curvature * start.format(name, bits)[1]

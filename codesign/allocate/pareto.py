@@ -9,8 +9,8 @@ from codesign.allocate._milp import pareto_front
 from codesign.allocate._problem import Problem, Table, Variable, make_problem
 from codesign.allocate.costs.bops_campos import bops
 from codesign.capture import output_to
-from codesign.design import Allocation, Design, Front, Point
-from codesign.errors import InputError
+from codesign.design import Allocation, Design, Front, Point, Sensitivity
+from codesign.errors import InputError, did_you_mean
 from codesign.graph import Graph
 from codesign.passes import Context, Pass
 
@@ -33,6 +33,8 @@ class Pareto(Pass):
         activation_bits: Fewest and most bits of a free activation.
         input_bits: Bits of the network's inputs.
         calibration: Training samples on which activations are looked at.
+        metric: The sensitivity that predicts the loss, by its pass's name without the stage; the first in the flow
+            where nothing is set.
     """
 
     budget_bops: float | None = None
@@ -42,6 +44,7 @@ class Pareto(Pass):
     activation_bits: tuple[int, int] = (4, 11)
     input_bits: int = 16
     calibration: int = 4096
+    metric: str = ""
 
     reads: ClassVar[tuple[str, ...]] = ("graph", "dataset", "sensitivity")
     writes: ClassVar[tuple[str, ...]] = ("front", "allocation")
@@ -75,7 +78,9 @@ class Pareto(Pass):
         graph = design.graph
         widths = self._widths(graph)
         start = Starting.of(design, self.calibration)
-        problem = self.problem(graph, loss_table(start, design.sensitivity, widths), density_table(start, widths))
+        metric = self._metric(design.sensitivity)
+        losses = loss_table(start, metric, design.sensitivity[metric], widths)
+        problem = self.problem(graph, losses, density_table(start, widths))
         points: list[Point] = []
         with output_to(context.work / "highs.log"):  # HiGHS prints remarks of its own
             for picks in pareto_front(problem):
@@ -83,7 +88,14 @@ class Pareto(Pass):
                 context.progress(f"{len(points)} Pareto points", 0, 0)
         points.reverse()
         front = Front("bops", tuple(points), tuple(self._uniform(problem)))
-        return {"front": front, "allocation": choose(front, self.budget_bops)}
+        return {"front": front, "allocation": choose(front, self.budget_bops, metric)}
+
+    def _metric(self, measured: Mapping[str, Sensitivity]) -> str:
+        """The metric to predict the loss with."""
+        if self.metric and self.metric not in measured:
+            hint = f"add sensitivity.{self.metric} to the flow, or: {did_you_mean(self.metric, measured)}"
+            raise InputError("allocate.pareto, metric", f"{self.metric!r}, which was not measured", "", hint)
+        return self.metric or next(iter(measured))
 
     def problem(self, graph: Graph, losses: Table, densities: Table) -> Problem:
         """The problem for given tables.
@@ -153,7 +165,7 @@ class Pareto(Pass):
         return None
 
 
-def choose(front: Front, budget: float | None) -> Allocation:
+def choose(front: Front, budget: float | None, metric: str) -> Allocation:
     """The point of a front with the least loss among those within the budget.
 
     Raises:
@@ -168,7 +180,7 @@ def choose(front: Front, budget: float | None) -> Allocation:
             f"at least {ceil(least)}",
             "raise the budget, or allow fewer bits (weight_bits)",
         )
-    return Allocation(front.points[within[-1]], budget, within[-1])
+    return Allocation(front.points[within[-1]], budget, within[-1], metric)
 
 
 def _span(bits: tuple[int, int]) -> range:

@@ -13,7 +13,8 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall, Work
+from codesign.ops._squares import outer_squares, product_squares, sum_squares
+from codesign.ops.op import Op, QonnxWriter, Shape, SquaredGradients, TorchCall, Work
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,13 +113,20 @@ class Linear(Op):
         """One product per weight and position."""
         return Work(prod(output) * inputs[0][-1], inputs[0][-1])
 
-    def squared_gradient_norms(self, inputs: list[Tensor], gradient: Tensor) -> dict[str, Tensor]:
-        """For one position, ``||x||^2 ||g||^2``: the gradient of the weight is the outer product ``g x^T``."""
-        x, g = inputs[0], gradient
+    def pull_back(
+        self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """``g W``."""
+        return [gradients @ parameters["weight"]]
+
+    def squared_gradients(self, inputs: list[Tensor], gradients: Tensor, elements: bool) -> dict[str, SquaredGradients]:
+        """The gradient of the weight is ``g x^T``: at one position, its square is ``g^2 (x^2)^T``."""
+        x = inputs[0]
         if x.dim() == 2:
-            size = g.square().sum(1)
-            norms = {"weight": x.square().sum(1) * size, "bias": size}
+            bias = sum_squares(gradients, elements)
+            weight = outer_squares(x, bias, elements)
         else:
-            x, g = x.flatten(1, -2), g.flatten(1, -2)
-            norms = {"weight": (g.mT @ x).square().sum((1, 2)), "bias": g.sum(1).square().sum(1)}
-        return {role: norms[role] for role in self.parameters()}
+            patches, at = x.flatten(1, -2).mT, gradients.flatten(2, -2).mT
+            bias = sum_squares(at.sum(-1), elements)
+            weight = product_squares(patches, at, elements)
+        return {"weight": weight} | ({} if self.bias is None else {"bias": bias})

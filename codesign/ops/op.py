@@ -52,6 +52,25 @@ class Work:
     fan_in: int
 
 
+@dataclass(frozen=True)
+class SquaredGradients:
+    """Squares of a parameter's per-sample gradients, summed over directions.
+
+    Args:
+        channels: Summed over each output channel's elements, ``[batch, channels]``; channels are the parameter's
+            first axis.
+        elements: Summed over the batch, of the parameter's shape; None if not wanted.
+    """
+
+    channels: Tensor
+    elements: Tensor | None
+
+    def plus(self, other: SquaredGradients) -> SquaredGradients:
+        """With the squares along other directions."""
+        both = None if self.elements is None or other.elements is None else self.elements + other.elements
+        return SquaredGradients(self.channels + other.channels, both)
+
+
 class QonnxWriter(Protocol):
     """Receives the ONNX nodes of an operation."""
 
@@ -138,12 +157,37 @@ class Op(ABC):
         """Multiply-accumulates for one sample."""
         return Work(0, 0)
 
-    def squared_gradient_norms(self, inputs: list[Tensor], gradient: Tensor) -> dict[str, Tensor]:
-        """Per-sample squared norm of the gradient of each parameter, by role, ``[batch]`` each.
+    def pull_back(
+        self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """Gradients at the inputs from gradients at the output, for many directions at once.
+
+        Autograd does it here, one direction after another; an operation overrides it where it can do better.
 
         Args:
-            inputs: The operation's inputs, ``[batch, ...]``.
-            gradient: Per-sample gradient at its output, ``[batch, ...]``.
+            inputs: ``[batch, ...]`` each.
+            output: What ``forward`` gave for them, ``[batch, ...]``.
+            gradients: At the output, ``[directions, batch, ...]``.
+            parameters: By role.
+
+        Returns:
+            ``[directions, batch, ...]`` per input.
+        """
+        import torch
+
+        with torch.inference_mode(False), torch.enable_grad():
+            leaves = [x.clone().requires_grad_() for x in inputs]
+            again = self.forward(leaves, parameters)
+        rows = [torch.autograd.grad(again, leaves, gradient, retain_graph=True) for gradient in gradients]
+        return [torch.stack(column) for column in zip(*rows, strict=True)]
+
+    def squared_gradients(self, inputs: list[Tensor], gradients: Tensor, elements: bool) -> dict[str, SquaredGradients]:
+        """Squares of the per-sample gradient of each parameter, by role.
+
+        Args:
+            inputs: ``[batch, ...]`` each.
+            gradients: At the output, ``[directions, batch, ...]``.
+            elements: Whether the squares of single elements are wanted.
         """
         return {}
 

@@ -54,3 +54,9 @@ class Relu(Op):
     def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
         """One Relu node."""
         writer.add("Relu", inputs, output, name)
+
+    def pull_back(
+        self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """What was cut off passes nothing."""
+        return [gradients * output.sign()]

@@ -26,7 +26,7 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
         "failures": report["failures"],
         "accuracy": report["accuracy"],
         "input": report["input"],
-        "sensitivity_metric": report["sensitivity_metric"],
+        "sensitivity": report["sensitivity"],
         "layers": report["layers"],
         "allocation": {
             "cost": front["cost"],

@@ -1,12 +1,13 @@
 """`report.summary`: the numbers of a build, recounted from what was built."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any, ClassVar
 
-from codesign.design import Design, Measure
+from codesign.design import Design, Measure, Sensitivity
 from codesign.passes import Context, Pass
+from codesign.sensitivity._ranking import disagreements, groups, unit
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Summary(Pass):
         report = {
             "accuracy": accuracy,
             "input": _input(design),
-            "sensitivity_metric": design.sensitivity.metric,
+            "sensitivity": _sensitivity(design),
             "layers": [_layer(design, layer) for layer in layers],
             "failures": failures,
         }
@@ -61,7 +62,7 @@ def _layer(design: Design, counted: Any) -> dict[str, Any]:
     node = next(node for node in graph.nodes if node.name == counted.name)
     shapes = graph.shapes()
     weight = node.op.parameters()["weight"]
-    trace = design.sensitivity.parameters[weight]
+    score = design.sensitivity[design.allocation.metric].parameters[weight]
     accumulator = quantized.accumulators()[node.output].smallest_format()
     return {
         "name": node.name,
@@ -75,10 +76,39 @@ def _layer(design: Design, counted: Any) -> dict[str, Any]:
         "weight_format": str(quantized.formats[weight]),
         "activation_format": str(quantized.formats[graph.origin(node.inputs[0])]),
         "nonzero_weights": counted.nonzero,
-        "trace": trace.value,
-        "trace_stderr": trace.stderr,
+        "sensitivity": score.value,
+        "sensitivity_stderr": score.stderr,
         "macs": node.op.work([shapes[name] for name in node.inputs], shapes[node.output]).macs,
         "bops": counted.bops,
+    }
+
+
+def _sensitivity(design: Design) -> dict[str, Any]:
+    """Every metric's scores, which one the bits were chosen by, and where metrics disagree."""
+    named = groups(design.graph)
+    return {
+        "metric": design.allocation.metric,
+        "metrics": {name: _metric(found, named) for name, found in design.sensitivity.items()},
+        "disagreements": [
+            str(item) for tensors in named.values() for item in disagreements(design.sensitivity, tensors)
+        ],
+    }
+
+
+def _metric(found: Sensitivity, named: Mapping[str, list[str]]) -> dict[str, Any]:
+    scores = [
+        {"tensor": name, "kind": kind, **asdict(found.scores[name])}
+        for kind, tensors in named.items()
+        for name in tensors
+        if name in found.scores
+    ]
+    return {
+        "quantity": found.quantity,
+        "matrix": found.matrix,
+        "ranked_by": unit(found),
+        "samples": found.samples,
+        "loss": found.loss,
+        "scores": scores,
     }
 
 

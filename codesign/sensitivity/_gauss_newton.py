@@ -1,95 +1,178 @@
-"""The exact Gauss-Newton traces of a cross-entropy loss, streamed over the data."""
+"""Traces from squared gradients along columns of a root of the loss's Hessian in the outputs, streamed over the data.
 
-from collections import defaultdict
+``tr = 1/N sum_n sum_s ||d (f_n . s) / d theta||^2`` with ``sum_s s s^T`` the Hessian in the outputs: the Gauss-Newton
+matrix with the exact root, the Monte Carlo Fisher with drawn columns, the empirical Fisher with the loss's gradient.
+"""
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Generator, Tensor
 
-from codesign.design import Sensitivity, Split, Trace
+from codesign.arrays import FloatArray
+from codesign.design import Score, Sensitivity
 from codesign.errors import InputError
-from codesign.graph import Graph
+from codesign.ops.op import SquaredGradients
 from codesign.passes import Progress
-from codesign.torch_forward import float_forward, role_tensors, split_tensors, to_tensors
+from codesign.sensitivity._criterion import Criterion
+from codesign.sensitivity._directions import Backward
+from codesign.sensitivity._objective import Batch, Objective
+
+#: Columns taken through the network at once: bounds the memory where there are many classes.
+COLUMNS = 32
+
+Squares = Mapping[str, SquaredGradients]
 
 
-def traces(graph: Graph, data: Split, batch: int, progress: Progress) -> Sensitivity:
-    """Traces of every parameter and activation.
+@dataclass(frozen=True)
+class Columns:
+    """Which columns: groups of them per batch, whose squares add up (one group), or are independent draws (several).
 
     Args:
-        graph: The float network; its only output is the logits ``[batch, classes]``.
-        data: Samples to average over.
-        batch: Samples held at a time.
+        kind: ``exact`` for the root, ``drawn`` for random ones, ``gradient`` for the loss's own gradient.
+        draws: Of random ones, per sample.
+        seed: For those.
+    """
+
+    kind: str
+    draws: int = 0
+    seed: int = 0
+
+    def groups(
+        self, criterion: Criterion, outputs: Tensor, batch: Batch, generator: Generator
+    ) -> list[Iterable[Tensor]]:
+        """Groups of ``[columns, batch, outputs]``; two independent halves where columns are drawn."""
+        if self.kind == "gradient":
+            return [[criterion.gradients(outputs, batch.labels).unsqueeze(0)]]
+        if self.kind == "exact":
+            starts = range(0, criterion.rank(outputs.shape[1]), COLUMNS)
+            return [(criterion.roots(outputs, slice(start, start + COLUMNS)) for start in starts)]
+        half = self.draws // 2
+        return [[criterion.sampled_roots(outputs, half, generator) / half**0.5] for _ in range(2)]
+
+
+@dataclass
+class Totals:
+    """Sums over samples, float64.
+
+    Per-sample traces are summed with their squares for the standard error of the data, and with the squared
+    differences of independent halves of the draws for that of the draws.
+    """
+
+    count: int = 0
+    loss: float = 0.0
+    traces: Tensor | None = None
+    channels: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    elements: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def add(self, groups: Sequence[Squares], losses: Tensor, channels: bool) -> None:
+        """Take in a batch."""
+        self.count += len(losses)
+        self.loss += float(losses.sum(dtype=torch.float64))
+        parts = [torch.stack([square.channels.sum(1) for square in group.values()]) for group in groups]
+        mean = sum(parts[1:], parts[0]).double() / len(parts)
+        spread = (parts[0] - parts[1]).double().square().sum(1) / 4 if len(parts) == 2 else torch.zeros(len(mean))
+        sums = torch.stack([mean.sum(1), mean.square().sum(1), spread.to(mean.device)])
+        self.traces = sums if self.traces is None else self.traces + sums
+        for group in groups:
+            for name, square in group.items():
+                if square.elements is not None:
+                    _add(self.elements, name, square.elements.double() / len(groups))
+        if channels:
+            for name in groups[0]:
+                both = sum((group[name].channels for group in groups[1:]), groups[0][name].channels) / len(groups)
+                _add(self.channels, name, torch.stack([both.sum(0), both.square().sum(0)]).double())
+
+    def scores(self, names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, Score]:
+        """The scores of the tensors in the order in which their traces were summed."""
+        if self.traces is None:
+            return {}
+        sums, squares, probes = self.traces.cpu().numpy()
+        errors, drawn = _error(sums, squares, self.count) ** 2, probes / self.count**2
+        return {
+            name: Score(
+                float(total) / self.count, float(max(error - probe, 0.0) ** 0.5), float(probe**0.5), sizes[name]
+            )
+            for name, total, error, probe in zip(names, sums, errors, drawn, strict=True)
+        }
+
+
+@torch.inference_mode()
+def measure(
+    objective: Objective, columns: Columns, backward: Backward, channels: bool, progress: Progress
+) -> Sensitivity:
+    """Stream over the data.
+
+    Args:
+        objective: Network, loss and samples.
+        columns: Which columns.
+        backward: The backward pass, with what it measures.
+        channels: Whether traces of channels are wanted.
         progress: Told how many samples are done.
 
     Raises:
-        InputError: The loss is not finite, or the network has several outputs.
+        InputError: The loss is not finite, or a parameter has no gradient.
     """
-    if len(graph.outputs) != 1:
-        raise InputError("network", f"{len(graph.outputs)} outputs", "one output, the logits of the classes")
-    if len(data) < 2:
-        raise InputError("sensitivity", f"{len(data)} sample", "at least 2 in the training split, for a standard error")
-    parameters = to_tensors(graph.parameters)
-    inputs, labels = split_tensors(data)
-    sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64))
-    loss = 0.0
-    sizes: dict[str, int] = {name: value.size for name, value in graph.parameters.items()}
-    for start in range(0, len(labels), batch):
-        rows = slice(start, start + batch)
-        values, logits = _forward(graph, parameters, tuple(x[rows] for x in inputs))
-        loss += float(functional.cross_entropy(logits.detach(), labels[rows], reduction="sum"))
-        for name, per_sample in _batch_traces(graph, parameters, values, logits).items():
-            sums[name] += torch.stack([per_sample.sum(), per_sample.square().sum()])
-        sizes |= {name: values[name][0].numel() for name in graph.activations()}
-        progress("Hessian traces", min(start + batch, len(labels)), len(labels))
-    count = len(labels)
-    if not torch.isfinite(torch.tensor(loss)):
-        raise InputError("sensitivity", "the loss on the training data is not finite", "a trained network")
-    found = {name: _trace(total, count, sizes[name]) for name, total in sums.items()}
-    exact = all(node.op.piecewise_linear for node in graph.nodes)
+    totals = Totals()
+    names: list[str] = []
+    sizes = {name: value.numel() for name, value in objective.parameters.items()}
+    device = next(iter(objective.parameters.values())).device
+    generator = torch.Generator(device).manual_seed(columns.seed)
+    for batch in objective.batches():
+        values = objective.values(batch)
+        outputs = values[objective.graph.outputs[0]]
+        losses = objective.criterion.losses(outputs, batch.labels)
+        if not bool(losses.isfinite().all()):
+            raise objective.blame(values)
+        groups = [
+            _summed(backward.squares(objective.parameters, values, part) for part in group)
+            for group in columns.groups(objective.criterion, outputs, batch, generator)
+        ]
+        totals.add(groups, losses, channels)
+        names = list(groups[0])
+        sizes |= {name: values[name][0].numel() for name in backward.activations}
+        progress("squared gradients", totals.count, len(objective.rows))
+    scores = totals.scores(names, sizes)
+    parameters = {name: scores[name] for name in objective.parameters if name in scores}
+    for name, score in parameters.items():
+        if score.value == 0:
+            raise InputError(
+                f"parameter {name!r}",
+                f"no gradient: it is zero for all {totals.count} samples",
+                "a tensor that the loss depends on",
+                "its layer is dead (all its inputs, or all ReLUs after it, are zero): train it again or take it out",
+            )
+    exact = columns.kind != "gradient" and all(node.op.piecewise_linear for node in objective.graph.nodes)
+    summed = {name: both.cpu().numpy() for name, both in totals.channels.items()}
     return Sensitivity(
-        metric="hessian" if exact else "gauss_newton",
-        parameters={name: found[name] for name in graph.parameters if name in found},
-        activations={name: found[name] for name in graph.activations()},
-        samples=count,
-        loss=loss / count,
+        quantity="trace",
+        matrix="empirical_fisher" if columns.kind == "gradient" else "hessian" if exact else "gauss_newton",
+        parameters=parameters,
+        activations={name: scores[name] for name in objective.graph.activations() if name in backward.activations},
+        samples=totals.count,
+        loss=totals.loss / totals.count,
+        channels={name: both[0] / totals.count for name, both in summed.items()},
+        channel_errors={name: _error(both[0], both[1], totals.count) for name, both in summed.items()},
+        elements={name: value.cpu().numpy() / totals.count for name, value in totals.elements.items()},
     )
 
 
-def _forward(
-    graph: Graph, parameters: dict[str, Tensor], inputs: tuple[Tensor, ...]
-) -> tuple[dict[str, Tensor], Tensor]:
-    """All tensors, with gradients tracked from the inputs on, and the logits."""
-    values = float_forward(graph, parameters, [x.requires_grad_() for x in inputs])
-    return values, values[graph.outputs[0]]
+def _error(total: FloatArray, squares: FloatArray, count: int) -> FloatArray:
+    """Standard error of a mean from sums of values and of their squares."""
+    variance = np.maximum(squares / count - (total / count) ** 2, 0.0) * count / (count - 1)
+    return np.sqrt(variance / count)
 
 
-def _batch_traces(
-    graph: Graph, parameters: dict[str, Tensor], values: dict[str, Tensor], logits: Tensor
-) -> dict[str, Tensor]:
-    """Per-sample traces ``[batch]`` by tensor name, float64."""
-    activations = graph.activations()
-    nodes = [node for node in graph.nodes if role_tensors(node, parameters)]
-    wanted = list(dict.fromkeys([*(node.output for node in nodes), *activations]))
-    probabilities = logits.detach().softmax(1)
-    roots = probabilities.sqrt()
-    per_sample: dict[str, Tensor] = defaultdict(lambda: torch.zeros(len(logits), dtype=torch.float64))
-    for c in range(logits.shape[1]):
-        column = -roots[:, c : c + 1] * probabilities  # S_c = sqrt(p_c) (e_c - p)
-        column[:, c] += roots[:, c]
-        last = c == logits.shape[1] - 1
-        found = torch.autograd.grad(logits, [values[name] for name in wanted], column, retain_graph=not last)
-        gradients = dict(zip(wanted, found, strict=True))
-        for node in nodes:
-            inputs = [values[name].detach() for name in node.inputs]
-            for role, norms in node.op.squared_gradient_norms(inputs, gradients[node.output]).items():
-                per_sample[node.op.parameters()[role]] += norms
-        for name in activations:
-            per_sample[name] += gradients[name].flatten(1).square().sum(1)
-    return per_sample
+def _summed(parts: Iterator[dict[str, SquaredGradients]]) -> dict[str, SquaredGradients]:
+    """Squares of several groups of columns, added."""
+    total: dict[str, SquaredGradients] = {}
+    for part in parts:
+        for name, square in part.items():
+            total[name] = total[name].plus(square) if name in total else square
+    return total
 
 
-def _trace(total: Tensor, count: int, size: int) -> Trace:
-    mean = float(total[0]) / count
-    variance = max(float(total[1]) / count - mean**2, 0.0) * count / (count - 1)
-    return Trace(mean, (variance / count) ** 0.5, size)
+def _add(totals: dict[str, Tensor], name: str, value: Tensor) -> None:
+    totals[name] = totals[name] + value if name in totals else value

@@ -1,50 +1,61 @@
-"""`sensitivity.hessian_trace`: exact traces from as many backward passes as there are classes."""
+"""`sensitivity.hessian_trace`: exact traces from one backward pass less than there are classes."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from codesign.calibrate import even_rows
-from codesign.design import Design, Sensitivity, Split
-from codesign.errors import InputError
-from codesign.passes import Context, Pass
+from codesign.design import Design, Sensitivity
+from codesign.passes import Context
+from codesign.sensitivity._metric import Metric
+
+if TYPE_CHECKING:
+    from codesign.sensitivity._objective import Objective
+
+#: Most outputs for which the exact trace is the default.
+EXACT_OUTPUTS = 32
 
 
 @dataclass(frozen=True)
-class HessianTrace(Pass):
-    """Trace of the cross-entropy loss's Hessian for every parameter and activation tensor, exact on the data used.
+class HessianTrace(Metric):
+    """Trace of the loss's Hessian for every parameter and activation, its channels and elements, without random probes.
 
-    For a network that is linear between kinks (ReLU), the Hessian of a layer's block is its Gauss-Newton matrix,
-    whose trace needs no random probes: with p = softmax(f) and S S^T = diag(p) - p p^T,
-    tr = 1/N sum_n sum_c ||d(f . S_c)/d theta||^2, one backward pass per class (HAWQ-V2, arXiv 1911.03852, defines
-    the metric). The standard error is what the finite number of samples leaves.
+    For a network that is linear between kinks (ReLU, max and average pooling), the Hessian of a tensor's block is its
+    Gauss-Newton matrix, whose trace is a sum of squared gradients: with S S^T the Hessian of the loss in the outputs
+    f, tr = 1/N sum_n sum_c ||d(f . S_c)/d theta||^2. For C classes S has C - 1 columns, each one backward pass; for
+    squared error one per output. (HAWQ-V2, arXiv 1911.03852, defines the metric.) With more than 32 outputs, columns
+    are drawn at random: the Monte Carlo Fisher, with its standard error.
 
     Args:
-        samples: Samples of the training split to use, evenly spread; all of it if it has fewer.
-        batch: Samples per pass.
+        method: "exact", "monte_carlo", or "auto": exact up to 32 outputs.
+        draws: Random columns per sample for "monte_carlo"; an even number.
+        granularity: "tensor", "channel" for the trace of every output channel too, "element" for the whole diagonal
+            beside it.
+        activations: Whether traces of activations are wanted too; choosing their bits needs them.
+        relative_error: The standard error to be told about if the data leaves a larger one.
     """
 
-    samples: int = 16384
-    batch: int = 1024
+    method: Literal["auto", "exact", "monte_carlo"] = "auto"
+    draws: int = 16
+    granularity: Literal["tensor", "channel", "element"] = "channel"
+    activations: bool = True
+    relative_error: float = 0.05
 
-    reads: ClassVar[tuple[str, ...]] = ("graph", "dataset")
-    writes: ClassVar[tuple[str, ...]] = ("sensitivity",)
-    distributions: ClassVar[tuple[str, ...]] = ("torch",)
+    writes: ClassVar[tuple[str, ...]] = ("sensitivity.hessian_trace", "notices")
+    seeded: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.samples < 2 or self.batch < 1:
-            raise InputError(
-                "sensitivity.hessian_trace", f"samples {self.samples}, batch {self.batch}", "2 and 1 or more"
-            )
+        super().__post_init__()
+        self.require("draws", self.draws >= 2 and self.draws % 2 == 0, "an even number, 2 or more")
+        self.require("relative_error", 0 < self.relative_error < 1, "between 0 and 1")
 
-    def run(self, design: Design, context: Context) -> Mapping[str, object]:
-        """Stream over the training split."""
-        from codesign.sensitivity._gauss_newton import traces
-        from codesign.torch_forward import threads
+    def measure(self, objective: "Objective", design: Design, context: Context) -> tuple[Sensitivity, list[str]]:
+        """One pass over the data."""
+        from codesign.sensitivity._directions import Backward
+        from codesign.sensitivity._gauss_newton import Columns, measure
+        from codesign.sensitivity._validity import remarks
 
-        train = design.dataset.split("train")
-        rows = even_rows(len(train), self.samples)
-        used = Split(tuple(x[rows] for x in train.inputs), train.labels[rows])
-        with threads(1):
-            found: Sensitivity = traces(design.graph, used, self.batch, context.progress)
-        return {"sensitivity": found}
+        exact = self.method == "exact" or (self.method == "auto" and objective.outputs <= EXACT_OUTPUTS)
+        columns = Columns("exact") if exact else Columns("drawn", self.draws, context.seed)
+        activations = frozenset(design.graph.activations() if self.activations else ())
+        backward = Backward(design.graph, activations, elements=self.granularity == "element")
+        found = measure(objective, columns, backward, self.granularity != "tensor", context.progress)
+        return found, remarks(found, self.relative_error)

@@ -1,0 +1,110 @@
+"""What all sensitivity passes share: their options, the data they look at, the checks before they begin."""
+
+from abc import abstractmethod
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from codesign.calibrate import even_rows
+from codesign.design import Design, Sensitivity
+from codesign.errors import InputError
+from codesign.passes import Context, Pass
+
+if TYPE_CHECKING:
+    from codesign.sensitivity._objective import Objective
+
+#: Samples held at a time, where nothing else is asked for.
+BATCH = 512
+
+
+@dataclass(frozen=True)
+class Metric(Pass):
+    """A pass that scores tensors.
+
+    Args:
+        samples: Samples of the training split to use, evenly spread; all of it if it has fewer.
+        batch: Most samples held at a time; 512, or all of them if there are fewer, where nothing is set.
+        loss: What the network was trained with: "cross_entropy" (labels are class indices) or "squared_error"
+            (labels are numbers, the mean over outputs).
+        precision: Arithmetic of the network; sums over samples are always float64.
+        device: "auto" takes a GPU if there is one.
+        threads: Of torch on the CPU. More can pay for large networks; the last digits may depend on it.
+    """
+
+    samples: int = 16384
+    batch: int | None = None
+    loss: Literal["cross_entropy", "squared_error"] = "cross_entropy"
+    precision: Literal["float32", "float64"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 1
+
+    reads: ClassVar[tuple[str, ...]] = ("graph", "dataset")
+    distributions: ClassVar[tuple[str, ...]] = ("torch",)
+
+    def __post_init__(self) -> None:
+        self.require("samples", self.samples >= 2, "2 or more, for a standard error")
+        self.require("batch", self.batch is None or self.batch >= 1, "1 or more")
+        self.require("threads", 1 <= self.threads <= 1024, "1 to 1024")
+
+    def require(self, option: str, fine: bool, wanted: str) -> None:
+        """Refuse an option's value.
+
+        Raises:
+            InputError: It is not fine.
+        """
+        if not fine:
+            raise InputError(f"{self.name}, {option}", f"{getattr(self, option)}", wanted)
+
+    @classmethod
+    def key(cls) -> str:
+        """The metric's name in the design."""
+        return cls.name.split(".")[1]
+
+    def run(self, design: Design, context: Context) -> Mapping[str, object]:
+        """Check that the loss can be differentiated here, then measure."""
+        from codesign.sensitivity._validity import probe
+
+        with self.objective(design) as objective:
+            notices = probe(objective)
+            found, more = self.measure(objective, design, context)
+        named = {f"{self.key()}.{index}": text for index, text in enumerate([*more, *notices])}
+        return {"sensitivity": {self.key(): found}, "notices": named}
+
+    @abstractmethod
+    def measure(self, objective: "Objective", design: Design, context: Context) -> tuple[Sensitivity, list[str]]:
+        """The scores, and what the user should know about them."""
+
+    @contextmanager
+    def objective(self, design: Design) -> "Generator[Objective]":
+        """The loss on the samples asked for, for as long as torch is set up for it.
+
+        Raises:
+            InputError: Data, labels, batch or device don't fit.
+        """
+        import torch
+
+        from codesign.sensitivity._criterion import CRITERIA
+        from codesign.sensitivity._objective import Objective, reproducible
+        from codesign.torch_forward import threads
+
+        graph, data = design.graph, design.dataset.split("train")
+        if len(graph.outputs) != 1:
+            raise InputError("network", f"{len(graph.outputs)} outputs", "one output")
+        if len(data) < 2:
+            raise InputError(self.name, f"{len(data)} sample in the training split", "at least 2, for a standard error")
+        rows = even_rows(len(data), self.samples)
+        if self.batch is not None and self.batch > len(rows):
+            found = f"{self.batch}, larger than the {len(rows)} samples that it is taken from"
+            raise InputError(f"{self.name}, batch", found, f"at most {len(rows)}", "lower batch, or give more data")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise InputError(f"{self.name}, device", "'cuda', but torch sees no GPU", "'auto' or 'cpu'")
+        auto = "cuda" if torch.cuda.is_available() else "cpu"
+        device = auto if self.device == "auto" else self.device
+        dtype = torch.float64 if self.precision == "float64" else torch.float32
+        parameters = {name: torch.tensor(value, dtype=dtype, device=device) for name, value in graph.parameters.items()}
+        criterion = CRITERIA[self.loss]
+        with threads(self.threads), reproducible():
+            made = Objective(graph, criterion, parameters, data, rows, min(self.batch or BATCH, len(rows)))
+            criterion.check(made.outputs, torch.as_tensor(data.labels[rows]))
+            yield made

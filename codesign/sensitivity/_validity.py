@@ -1,0 +1,110 @@
+"""Is the loss one that second derivatives say something about? Looked at before every metric."""
+
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from codesign.calibrate import even_rows
+from codesign.design import Sensitivity
+from codesign.errors import InputError
+from codesign.sensitivity._objective import Objective, replaced
+
+#: Samples looked at, and the share of the loss that one step along the gradient may gain at a minimum.
+SAMPLES, GAIN = 4096, 0.02
+
+
+def probe(objective: Objective) -> list[str]:
+    """Evaluate a batch twice, and see how far from a minimum the network is.
+
+    Returns:
+        What the user should know.
+
+    Raises:
+        InputError: The loss is not finite, or not the same twice.
+    """
+    few = objective.part(objective.rows[even_rows(len(objective.rows), SAMPLES)])
+    _deterministic(few)
+    loss, gain = _gain(few)
+    if gain == float("inf"):
+        text = "the loss bends down along its own gradient: the network is at no minimum"
+    elif gain > GAIN * loss:
+        text = f"one step along the gradient would lower the loss of {loss:.3g} by {gain:.2g} ({gain / loss:.0%})"
+    else:
+        return []
+    return [f"sensitivity: {text}; second derivatives say little about a network that is not trained to the end"]
+
+
+def remarks(found: Sensitivity, relative_error: float) -> list[str]:
+    """What the user should know about scores: errors larger than asked for, and negative ones.
+
+    Args:
+        found: The scores.
+        relative_error: The standard error that was asked for, relative to the value.
+    """
+    texts: list[str] = []
+
+    def worst(errors: dict[str, float]) -> tuple[str, float]:
+        relative = {name: error / abs(found.scores[name].value) for name, error in errors.items()}
+        return max(relative.items(), key=lambda item: item[1])
+
+    scores = {name: score for name, score in found.scores.items() if score.value}
+    if not scores:
+        return texts
+    name, error = worst({name: score.data_error for name, score in scores.items()})
+    if error > relative_error:
+        needed = ceil(found.samples * (error / relative_error) ** 2)
+        texts.append(
+            f"{name}: {found.samples} samples leave a standard error of {error:.1%}, more than {relative_error:.1%}; "
+            f"about {needed} samples would do, more probes would not"
+        )
+    name, error = worst({name: score.probe_error for name, score in scores.items()})
+    if error > relative_error:
+        texts.append(f"{name}: random probes leave a standard error of {error:.1%}, more than {relative_error:.1%}")
+    if negative := [name for name, score in scores.items() if score.value < -2 * score.stderr]:
+        texts.append(f"negative {found.quantity.replace('_', ' ')} of {', '.join(negative)}: no minimum of the loss")
+    return texts
+
+
+def _deterministic(objective: Objective) -> None:
+    """The same batch twice gives the same loss and gradient, bit for bit."""
+    batch = next(iter(objective.batches()))
+    names = list(objective.parameters)
+    found: list[tuple[Tensor, ...]] = []
+    for _ in range(2):
+        leaves = {name: value.clone().requires_grad_() for name, value in objective.parameters.items()}
+        loss = objective.losses(batch, replaced(leaves)).mean()
+        if not bool(loss.isfinite()):
+            with torch.no_grad():
+                raise objective.blame(objective.values(batch))
+        found.append((loss.detach(), *torch.autograd.grad(loss, list(leaves.values()))))
+    for what, one, two in zip(["loss", *names], *found, strict=True):
+        if not torch.equal(one, two):
+            where = "loss" if what == "loss" else f"gradient of {what!r}"
+            raise InputError(where, "differs when the same batch is evaluated twice", "a network without randomness")
+
+
+def _gain(objective: Objective) -> tuple[float, float]:
+    """Mean loss, and what the best step along the gradient g gains by the quadratic model: ``(g g)^2 / (2 g H g)``."""
+    weights = {name: value.clone().requires_grad_() for name, value in objective.parameters.items()}
+    leaves = list(weights.values())
+
+    def summed(direction: list[Tensor] | None) -> tuple[float, list[Tensor]]:
+        """Mean loss, and its gradient; or the Hessian's product with a direction."""
+        loss, total = 0.0, [torch.zeros_like(leaf) for leaf in leaves]
+        for batch in objective.batches():
+            value = objective.losses(batch, replaced(weights)).sum() / len(objective.rows)
+            loss += float(value.detach())
+            parts = torch.autograd.grad(value, leaves, create_graph=direction is not None)
+            if direction is not None:
+                parts = torch.autograd.grad(parts, leaves, direction, materialize_grads=True)
+            total = [a + b for a, b in zip(total, parts, strict=True)]
+        return loss, total
+
+    loss, gradient = summed(None)
+    _, product = summed(gradient)
+    length = sum(float(g.double().square().sum()) for g in gradient)
+    curvature = sum(float((g.double() * h).sum()) for g, h in zip(gradient, product, strict=True))
+    if length == 0:
+        return loss, 0.0
+    return loss, length**2 / (2 * curvature) if curvature > 0 else float("inf")
