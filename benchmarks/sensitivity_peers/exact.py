@@ -6,7 +6,6 @@ A network that is linear between kinks has, in the weights of one layer, a Hessi
 """
 
 from dataclasses import dataclass
-from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +14,40 @@ from torch.nn import functional
 from sensitivity_peers.networks import Workload
 
 
+KEPT = 1e-4
+"""Share of the trace that a block's factor may lose by dropping its smallest eigenvalues."""
+
+
 @dataclass(frozen=True)
 class Block:
-    """``B^T B``, square and symmetric; usable where curvlinops takes a linear operator.
+    """A layer's Hessian; usable where curvlinops takes a linear operator.
 
     Args:
-        factor: ``B``, ``[samples * classes, weights]``.
+        trace: Exact.
+        spread: Standard deviation of a Rademacher probe ``v^T H v``, divided by the trace.
+        factor: ``B``, ``[rank, weights]``, without the smallest eigenvalues.
     """
 
+    trace: float
+    spread: float
     factor: Tensor
+
+    @staticmethod
+    def of(rows: Tensor) -> "Block":
+        """The block ``B^T B`` of ``B``, ``[samples * classes, weights]``.
+
+        A probe of independent random signs has the variance ``2 (||H||_F^2 - sum_i H_ii^2)`` (Avron and Toledo 2011,
+        doi 10.1145/1944345.1944349).
+        """
+        squares = rows.square()
+        trace, diagonal = float(squares.sum(dtype=torch.float64)), squares.sum(0).double()
+        wide = rows.shape[0] < rows.shape[1]
+        values, vectors = torch.linalg.eigh(rows @ rows.T if wide else rows.T @ rows)
+        variance = 2 * (values.double().square().sum() - diagonal.square().sum()).clamp(min=0)
+        kept = values.clamp(min=0).cumsum(0) > KEPT * trace
+        largest = vectors[:, kept].T
+        factor = largest @ rows if wide else values[kept].sqrt().unsqueeze(1) * largest
+        return Block(trace, float(variance.sqrt()) / trace, factor.contiguous())
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -43,37 +67,18 @@ class Block:
     def __matmul__(self, other: Tensor) -> Tensor:
         return self.factor.T @ (self.factor @ other)
 
-    def trace(self) -> float:
-        """``||B||^2``."""
-        return float(self.factor.double().square().sum())
-
-    def spread(self) -> float:
-        """Standard deviation of a Rademacher probe ``v^T H v``, divided by the trace.
-
-        ``Var = 2 (||H||_F^2 - sum_i H_ii^2)`` for independent random signs (Avron and Toledo 2011), and
-        ``||B^T B||_F = ||B B^T||_F``.
-        """
-        squares = (self.factor @ self.factor.T).double().square().sum()
-        diagonal = self.factor.square().sum(0).double().square().sum()
-        return float((2 * (squares - diagonal).clamp(min=0)).sqrt()) / self.trace()
-
-    def probes(self, error: float) -> int:
-        """Rademacher probes until the standard error of their mean is ``error`` of the trace."""
-        return max(1, ceil((self.spread() / error) ** 2))
-
 
 def exact_blocks(load: Workload) -> dict[str, Block]:
     """The Hessian block of every layer's weights, by module path."""
-    layers = load.layers()
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def keep(name: str) -> None:
-        layers[name].register_forward_hook(lambda _, inputs, output: seen.update({name: (inputs[0].detach(), output)}))
-
     module = load.copy()
-    layers = {name: m for name, m in module.named_modules() if name in layers}
-    for name in layers:
-        keep(name)
+    layers = {name: layer for name, layer in module.named_modules() if name in load.layers()}
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
+    for name, layer in layers.items():
+
+        def keep(_: nn.Module, inputs: tuple[Tensor], output: Tensor, name: str = name) -> None:
+            seen[name] = inputs[0].detach(), output
+
+        layer.register_forward_hook(keep)
     logits = module(load.x)
     p = logits.detach().softmax(1)
     rows: dict[str, list[Tensor]] = {name: [] for name in layers}
@@ -82,7 +87,7 @@ def exact_blocks(load: Workload) -> dict[str, Block]:
         gradients = torch.autograd.grad(logits, [seen[name][1] for name in layers], column, retain_graph=True)
         for name, gradient in zip(layers, gradients, strict=True):
             rows[name].append(_per_sample(layers[name], seen[name][0], gradient) / len(logits) ** 0.5)
-    return {name: Block(torch.cat(parts)) for name, parts in rows.items()}
+    return {name: Block.of(torch.cat(rows.pop(name))) for name in layers}
 
 
 def _per_sample(layer: nn.Module, x: Tensor, gradient: Tensor) -> Tensor:

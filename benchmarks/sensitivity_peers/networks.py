@@ -1,7 +1,8 @@
 """The networks of the comparison, each with the one batch that every method sees."""
 
 import copy
-import importlib.util
+import importlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +24,14 @@ class Workload:
         module: In eval mode, without batch norm.
         x: Inputs ``[batch, ...]``.
         y: Class indices ``[batch]``.
+        columns: Directions that curvlinops multiplies at once; more is slower, or needs too much memory.
     """
 
     name: str
     module: nn.Module
     x: Tensor
     y: Tensor
+    columns: int
 
     def layers(self) -> dict[str, nn.Linear | nn.Conv2d]:
         """Layers that hold a weight tensor, by module path."""
@@ -91,17 +94,13 @@ def jets(batch: int = 512) -> Workload:
 
     from codesign.load.npz import Npz
 
-    spec = importlib.util.spec_from_file_location("jet_model", JETS / "model.py")
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{JETS / 'model.py'} can't be loaded")
-    model = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(model)
-    module: nn.Module = model.JetTagger()
+    sys.path.insert(0, str(JETS))
+    module: nn.Module = importlib.import_module("model").JetTagger()
     module.load_state_dict(load_file(JETS / "jet_tagger.safetensors"))
     split = Npz(JETS / "lhc_jets.npz", (0, 48000), (48000, 64000), (64000, 80000), normalize="standard").read()
     train = split.split("train")
     x = torch.from_numpy(np.array(train.inputs[0][:batch], np.float32))
-    return Workload("jets", module.eval(), x, torch.from_numpy(np.array(train.labels[:batch], np.int64)))
+    return Workload("jets", module.eval(), x, torch.from_numpy(np.array(train.labels[:batch], np.int64)), 128)
 
 
 def resnet20(batch: int = 128, steps: int = 100) -> Workload:
@@ -120,7 +119,8 @@ def resnet20(batch: int = 128, steps: int = 100) -> Workload:
     torch.manual_seed(0)
     module = ResNet20()
     _train(module, images[train], labels[train], steps)
-    return Workload("resnet20", fold_batch_norm(module.eval()).requires_grad_(), images[held], labels[held])
+    folded = fold_batch_norm(module.eval()).requires_grad_()
+    return Workload("resnet20", folded, images[held], labels[held], 8)
 
 
 def _train(module: nn.Module, images: Tensor, labels: Tensor, steps: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from codesign.ops.op import SquaredGradients
@@ -49,13 +50,13 @@ def product_squares(x: Tensor, gradients: Tensor, elements: bool) -> SquaredGrad
     """
     import torch
 
+    vector_norm: Callable[..., Tensor] = torch.linalg.vector_norm  # pyright: ignore[reportUnknownMemberType]
     directions, outputs = len(gradients), gradients.shape[-2]
     stacked = gradients.movedim(0, -3).flatten(-3, -2)  # directions and outputs are rows of one matrix per sample
     single: Tensor | None = None
     if elements or x.shape[-1] >= x.shape[-2]:
         products = stacked @ x.mT
-        norms: Tensor = torch.linalg.vector_norm(products, dim=-1)  # pyright: ignore[reportUnknownMemberType]
-        squares = norms.square()
+        squares = vector_norm(products, dim=-1).square()
         if elements:
             shape = *x.shape[1:-2], directions, outputs, x.shape[-2]
             single = square_sum(products).reshape(shape).sum(-3).flatten(0, -2)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -97,6 +98,22 @@ class Objective:
     def losses(self, batch: Batch, changes: Changes = UNCHANGED) -> Tensor:
         """Loss of every sample of a batch, ``[batch]``."""
         return self.criterion.losses(self.values(batch, changes)[self.graph.outputs[0]], batch.labels)
+
+    @torch.no_grad()
+    def all_losses(self, changes: Changes = UNCHANGED) -> npt.NDArray[np.float64]:
+        """Loss of every sample, ``[samples]``.
+
+        Raises:
+            InputError: One is not finite.
+        """
+        found: list[npt.NDArray[np.float64]] = []
+        for batch in self.batches():
+            values = self.values(batch, changes)
+            losses = self.criterion.losses(values[self.graph.outputs[0]], batch.labels)
+            if not bool(losses.isfinite().all()):
+                raise self.blame(values)
+            found.append(losses.double().cpu().numpy())
+        return np.concatenate(found)
 
     def blame(self, values: Mapping[str, Tensor]) -> InputError:
         """What to say where the loss is not finite: the first tensor that is not."""

@@ -29,20 +29,21 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Two tensors that two metrics rank differently, by more than their errors.
+    """Two tensors that some metrics rank one way and some the other, each by more than its errors.
 
     Args:
-        first, second: The metrics.
-        above, below: The tensors, in the first metric's order.
+        one, other: The tensors.
+        above: Metrics that rank ``one`` above ``other``.
+        below: Metrics that rank it below.
     """
 
-    first: str
-    second: str
-    above: str
-    below: str
+    one: str
+    other: str
+    above: tuple[str, ...]
+    below: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.first} ranks {self.above} above {self.below}, {self.second} the other way round"
+        return f"{self.one} above {self.other} by {', '.join(self.above)}; below it by {', '.join(self.below)}"
 
 
 def groups(graph: Graph) -> dict[str, list[str]]:
@@ -72,14 +73,15 @@ def unit(found: Sensitivity) -> str:
 
 
 def disagreements(metrics: Mapping[str, Sensitivity], tensors: list[str]) -> list[Disagreement]:
-    """Every pair of tensors that two metrics put in opposite orders, each beyond its own errors."""
+    """Every pair of tensors that metrics put in opposite orders."""
     orders = {name: _order(found, tensors) for name, found in metrics.items()}
-    return [
-        Disagreement(first, second, above, below)
-        for first, second in combinations(orders, 2)
-        for above, below in sorted(orders[first])
-        if (below, above) in orders[second]
-    ]
+    found: list[Disagreement] = []
+    for one, other in combinations(tensors, 2):
+        above = tuple(name for name, order in orders.items() if (one, other) in order)
+        below = tuple(name for name, order in orders.items() if (other, one) in order)
+        if above and below:
+            found.append(Disagreement(one, other, above, below))
+    return found
 
 
 def _order(found: Sensitivity, tensors: list[str]) -> set[tuple[str, str]]:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from codesign.design import Design, Sensitivity
 from codesign.passes import Context
-from codesign.sensitivity._metric import Metric
+from codesign.sensitivity._streamed import StreamedTrace
 
 if TYPE_CHECKING:
+    from codesign.sensitivity._gauss_newton import Columns
     from codesign.sensitivity._objective import Objective
 
 #: Most outputs for which the exact trace is the default.
@@ -15,7 +16,7 @@ EXACT_OUTPUTS = 32
 
 
 @dataclass(frozen=True)
-class HessianTrace(Metric):
+class HessianTrace(StreamedTrace):
     """Trace of the loss's Hessian for every parameter and activation, its channels and elements, without random probes.
 
     For a network that is linear between kinks (ReLU, max and average pooling), the Hessian of a tensor's block is its
@@ -27,17 +28,10 @@ class HessianTrace(Metric):
     Args:
         method: "exact", "monte_carlo", or "auto": exact up to 32 outputs.
         draws: Random columns per sample for "monte_carlo"; an even number.
-        granularity: "tensor", "channel" for the trace of every output channel too, "element" for the whole diagonal
-            beside it.
-        activations: Whether traces of activations are wanted too; choosing their bits needs them.
-        relative_error: The standard error to be told about if the data leaves a larger one.
     """
 
     method: Literal["auto", "exact", "monte_carlo"] = "auto"
     draws: int = 16
-    granularity: Literal["tensor", "channel", "element"] = "channel"
-    activations: bool = True
-    relative_error: float = 0.05
 
     writes: ClassVar[tuple[str, ...]] = ("sensitivity.hessian_trace", "notices")
     seeded: ClassVar[bool] = True
@@ -45,17 +39,18 @@ class HessianTrace(Metric):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require("draws", self.draws >= 2 and self.draws % 2 == 0, "an even number, 2 or more")
-        self.require("relative_error", 0 < self.relative_error < 1, "between 0 and 1")
 
-    def measure(self, objective: "Objective", design: Design, context: Context) -> tuple[Sensitivity, list[str]]:
-        """One pass over the data."""
-        from codesign.sensitivity._directions import Backward
-        from codesign.sensitivity._gauss_newton import Columns, measure
-        from codesign.sensitivity._validity import remarks
+    def columns(self, objective: "Objective", context: Context) -> "Columns":
+        """Of a root of the loss's Hessian in the outputs, or drawn ones."""
+        from codesign.sensitivity._gauss_newton import Columns
 
         exact = self.method == "exact" or (self.method == "auto" and objective.outputs <= EXACT_OUTPUTS)
-        columns = Columns("exact") if exact else Columns("drawn", self.draws, context.seed)
-        activations = frozenset(design.graph.activations() if self.activations else ())
-        backward = Backward(design.graph, activations, elements=self.granularity == "element")
-        found = measure(objective, columns, backward, self.granularity != "tensor", context.progress)
-        return found, remarks(found, self.relative_error)
+        return Columns("exact") if exact else Columns("drawn", self.draws, context.seed)
+
+    def measure(self, objective: "Objective", design: Design, context: Context) -> tuple[Sensitivity, list[str]]:
+        """One pass over the data; where operations bend, the user is told what that means."""
+        found, notices = super().measure(objective, design, context)
+        if bent := [node.name for node in design.graph.nodes if not node.op.piecewise_linear]:
+            text = f"{', '.join(bent)}: not linear between kinks, so traces are the Gauss-Newton matrix's"
+            notices = [*notices, f"{text}; sensitivity.hutchinson, hutchpp and xtrace estimate the Hessian's"]
+        return found, notices
