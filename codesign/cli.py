@@ -38,6 +38,10 @@ def build(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, instead of the build file's.")] = None,
     until: Annotated[str | None, typer.Option(metavar="PASS", help="Stop after this pass or stage.")] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PASS", help="Run this pass too, in its place: --also sensitivity.hutchinson."),
+    ] = None,
     force: Annotated[
         list[str] | None, typer.Option(metavar="PASS", help="Run this pass or stage even if nothing changed.")
     ] = None,
@@ -48,7 +52,7 @@ def build(
 
     Exit codes: 0 built and within budget, 1 built but a budget or check failed, 2 bad input, 3 a defect of codesign.
     """
-    from codesign.console import Watcher, make_console, show_report
+    from codesign.console import Watcher, make_console, show_report, show_sensitivity
     from codesign.flow import Setting
     from codesign.pipeline import build_file
 
@@ -56,7 +60,7 @@ def build(
     console = make_console()
     watcher = Watcher(console)
     try:
-        result = build_file(file, out, target, flow, given, seed, until, force or (), watcher)
+        result = build_file(file, out, target, flow, given, seed, until, force or (), also or (), watcher)
     except KeyboardInterrupt:  # caught here, for typer would end without a word
         watcher.stop()
         print("interrupted: run the same command again to continue", file=sys.stderr)
@@ -64,6 +68,8 @@ def build(
     finally:
         watcher.stop()
     if result.report is None:
+        if result.design.has("sensitivity"):
+            show_sensitivity(console, result.design, result.directory)
         console.print(f"stopped after {result.passes[-1].name}; no report")
         return
     show_report(console, result.report, str(result.directory / "report.md"))

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,8 +12,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from codesign import passes
+from codesign.design import Design
 from codesign.engine import PassRun
 from codesign.passes import Pass
+from codesign.sensitivity._ranking import Ranked, disagreements, groups, ranking, unit
 
 
 def make_console() -> Console:
@@ -98,6 +101,42 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
         budget = "no BOPs budget was set" if report["allocation"]["budget"] is None else "within its BOPs budget"
         console.print(f"[green]✓[/] {budget}; every check that ran is exact{rest}")
     console.print(f"report: {escape(where)}", soft_wrap=True)
+
+
+def show_sensitivity(console: Console, design: Design, directory: Path) -> None:
+    """Print how every metric ranks the tensors, and where metrics disagree.
+
+    Args:
+        console: Where to.
+        design: Of a build in which sensitivity was measured.
+        directory: The build directory, for the plot's path.
+    """
+    metrics = design.sensitivity
+    for title, tensors in groups(design.graph).items():
+        rankings = {name: ranking(found, tensors) for name, found in metrics.items()}
+        shown = {name: places for name, places in rankings.items() if places}
+        table = Table(title=f"Sensitivity of {title}", title_justify="left")
+        table.add_column("tensor")
+        for name in shown:
+            table.add_column(f"{name}\n[dim]{unit(metrics[name])}[/]", justify="right", no_wrap=True)
+        for tensor in tensors:
+            table.add_row(escape(tensor), *(_place(places, tensor) for places in shown.values()))
+        if shown:
+            console.print(table)
+    for tensors in groups(design.graph).values():
+        for item in disagreements(metrics, tensors):
+            console.print(f"[yellow]metrics disagree:[/] {escape(str(item))}", soft_wrap=True)
+    if design.has("artifacts") and "sensitivity" in design.artifacts:
+        console.print(f"plot: {escape(str(directory / design.artifacts['sensitivity'].path))}", soft_wrap=True)
+    for notice in design.notices.values() if design.has("notices") else ():
+        console.print(f"[dim]note: {escape(notice)}[/]", soft_wrap=True)
+
+
+def _place(places: list[Ranked], tensor: str) -> str:
+    for rank, place in enumerate(places, 1):
+        if place.tensor == tensor:
+            return f"[bold]{rank}[/]  {place.figure:.3g} ± {place.error:.1g}"
+    return "[dim]not measured[/]"
 
 
 def _layers(report: Mapping[str, Any]) -> Table:

@@ -1,7 +1,7 @@
 """A flow: an ordered list of passes with options, checked as a whole before anything runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_type_hints
@@ -11,6 +11,9 @@ from codesign.errors import InputError, did_you_mean
 from codesign.passes import STAGES, Pass, lookup, registry, stage
 from codesign.shipped import is_file, read_shipped, shipped_path
 from codesign.typed import parse
+
+#: Collections that passes of all stages add to; who reads them wants what is there, not a certain entry.
+SHARED = {"notices", "measures", "checks", "artifacts"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,38 @@ class Flow:
     summary: str
     passes: tuple[str, ...]
     options: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+
+    def extended(self, names: Sequence[str], where: str) -> "Flow":
+        """With more passes, each before the first pass that reads what it writes, or else at the end of its stage.
+
+        Args:
+            names: The passes; those that the flow has already stay where they are.
+            where: Who asks, for messages.
+
+        Raises:
+            InputError: There is no such pass, or its stage has none in this flow.
+        """
+        passes = list(self.passes)
+        for name in names:
+            if name not in registry():
+                raise InputError(f"{where}, pass {name!r}", "no such pass", "", did_you_mean(name, registry()))
+            if name not in passes:
+                passes.insert(self._place(name, passes, where), name)
+        return replace(self, passes=tuple(passes))
+
+    def _place(self, name: str, passes: list[str], where: str) -> int:
+        written = {field.split(".")[0] for field in lookup(name).writes} - SHARED
+        alike = [index for index, other in enumerate(passes) if stage(other) == stage(name)]
+        if not alike:
+            raise InputError(
+                f"{where}, pass {name!r}", f"flow {self.name!r} has no {stage(name)} stage", "another flow"
+            )
+        readers = [
+            index
+            for index, other in enumerate(passes)
+            if index >= alike[0] and any(read.split(".")[0] in written for read in lookup(other).reads)
+        ]
+        return min([*readers, alike[-1] + 1])
 
 
 @dataclass(frozen=True)
@@ -166,13 +201,19 @@ def _resolve_paths(name: str, values: dict[str, Any], folder: Path) -> None:
             values[option] = str(folder / value)
 
 
+def _covered(name: str, there: set[str]) -> bool:
+    """Whether a field is there: by itself, in its whole collection, or as a collection with an entry."""
+    return name in there or name.split(".")[0] in there or any(other.startswith(f"{name}.") for other in there)
+
+
 def _check_fields(steps: Sequence[Pass], flow: Flow, present: Sequence[str]) -> None:
     """Every field that a pass reads must be there already, or be written by a pass before it."""
     there = set(present)
     for step in steps:
         for name in step.reads:
-            if name not in there and name.split(".")[0] not in there:
-                writers = [other for other, kind in registry().items() if name in kind.writes and other != step.name]
+            if not _covered(name, there):
+                others = {other: kind.writes for other, kind in registry().items() if other != step.name}
+                writers = [other for other, writes in others.items() if _covered(name, set(writes))]
                 hint = f"put one of these before it: {', '.join(writers)}" if writers else ""
                 raise InputError(
                     f"flow {flow.name!r}", f"{step.name} reads {name!r}, which no pass before it writes", hint

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import codesign
 from codesign.design import Dataset, Design, SplitName
 from codesign.directory import opened, publish, publish_report, withdraw
-from codesign.engine import Engine, Fields, Observer, PassRun, encode
+from codesign.engine import Engine, Fields, Observer, PassRun, decode, encode
 from codesign.errors import InputError, did_you_mean
 from codesign.flow import Flow, Setting, load_flow, plan, settings
 from codesign.passes import Pass, Progress, silent, stage
@@ -92,11 +92,13 @@ class BuildResult:
     Args:
         directory: The build directory.
         passes: What became of each pass.
+        design: Every field that was written.
         report: The content of ``report.json``; None if the flow was stopped before its report.
     """
 
     directory: Path
     passes: list[PassRun]
+    design: Design = field(repr=False)
     report: dict[str, Any] | None = field(repr=False)
 
     @property
@@ -113,6 +115,7 @@ class _BuildFile:
     target: str = "vu13p-l1t"
     flow: str = "hls4ml"
     seed: int = 0
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,7 @@ def build_file(
     seed: int | None = None,
     until: str | None = None,
     force: Sequence[str] = (),
+    also: Sequence[str] = (),
     observer: Observer | None = None,
 ) -> BuildResult:
     """Build what a TOML file describes.
@@ -151,6 +155,7 @@ def build_file(
         seed: Seed instead of the build file's.
         until: Pass or stage to stop after.
         force: Passes or stages to run even if nothing changed.
+        also: Passes to run beside the flow's and the build file's own.
         observer: Told what happens.
 
     Raises:
@@ -164,10 +169,11 @@ def build_file(
     folder = path.resolve().parent
     own = settings({key: value for key, value in table.items() if isinstance(value, dict)}, str(path), folder)
     here = Path.cwd()
+    chosen = load_flow(flow, here) if flow else load_flow(known.flow, folder)
     request = _Request(
         out=out or Path("build") / known.name,
         target=load_target(target, here) if target else load_target(known.target, folder),
-        flow=load_flow(flow, here) if flow else load_flow(known.flow, folder),
+        flow=chosen.extended(known.also, f"{path}, also").extended(also, "--also"),
         settings=[*own, *set_options],
         seed=known.seed if seed is None else seed,
         until=until,
@@ -186,6 +192,7 @@ def build(
     seed: int = 0,
     until: str | None = None,
     force: Sequence[str] = (),
+    also: Sequence[str] = (),
     observer: Observer | None = None,
 ) -> BuildResult:
     """Build a torch module in memory.
@@ -200,6 +207,7 @@ def build(
         seed: For everything random.
         until: Pass or stage to stop after.
         force: Passes or stages to run even if nothing changed.
+        also: Passes to run beside the flow's, such as ``("sensitivity.hutchinson",)``.
         observer: Told what happens.
 
     Raises:
@@ -216,7 +224,7 @@ def build(
     dataset = data.dataset()
     graph, notices = graph_for(model, dataset)
     here = Path.cwd()
-    whole = load_flow(flow, here)
+    whole = load_flow(flow, here).extended(also, "also")
     rest = Flow(whole.name, whole.summary, tuple(n for n in whole.passes if stage(n) != "load"), whole.options)
     given = [Setting(key, value, f"options[{key!r}]", here, explicit=True) for key, value in (options or {}).items()]
     fields = {"dataset": dataset, "graph": graph, "notices": notices}
@@ -242,7 +250,7 @@ def _run(request: _Request, observer: Observer) -> BuildResult:
         if "report" in fields:
             report = document(fields, runs, _environment(request))
             publish_report(request.out, report, markdown(report))
-    return BuildResult(request.out, runs, report)
+    return BuildResult(request.out, runs, decode(fields, store), report)
 
 
 def _named(wanted: str, names: Sequence[str], where: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from codesign.ops.op import SquaredGradients
 
@@ -50,7 +50,7 @@ def product_squares(x: Tensor, gradients: Tensor, elements: bool) -> SquaredGrad
     """
     import torch
 
-    vector_norm: Callable[..., Tensor] = torch.linalg.vector_norm  # pyright: ignore[reportUnknownMemberType]
+    vector_norm = cast("Callable[..., Tensor]", torch.linalg.vector_norm)  # pyright: ignore[reportUnknownMemberType]
     directions, outputs = len(gradients), gradients.shape[-2]
     stacked = gradients.movedim(0, -3).flatten(-3, -2)  # directions and outputs are rows of one matrix per sample
     single: Tensor | None = None
