@@ -169,28 +169,28 @@ class Point:
 
 @dataclass(frozen=True)
 class Front:
-    """All Pareto-optimal assignments, cost rising and predicted loss falling; ``uniform`` ones beside them."""
+    """All Pareto-optimal assignments, cost rising and predicted loss falling; ``uniform`` ones beside them.
+
+    Args:
+        cost: Name of the cost.
+        points: The assignments.
+        uniform: Those with one weight width for all layers.
+        metric: The sensitivity that predicted the losses.
+    """
 
     cost: str
     points: tuple[Point, ...]
     uniform: tuple[Point, ...]
+    metric: str
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """The chosen point.
-
-    Args:
-        point: The bits.
-        budget: What it was chosen under; None for no limit.
-        index: Its place in the front.
-        metric: The sensitivity that predicted its loss.
-    """
+    """The chosen point, the budget that it was chosen under (None: no limit), and its place in the front."""
 
     point: Point
     budget: float | None
     index: int
-    metric: str
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class Setting:
     """One option from a build file or the command line.
 
     Args:
-        key: ``stage.option`` or ``stage.method.option``.
+        key: ``stage.option``, for every pass of the stage that has it, or ``stage.method.option``.
         value: Its untyped value.
         where: The file or flag it came from, for messages.
         folder: What relative paths start from.
@@ -137,17 +137,18 @@ def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> l
         raise InputError(f"flow {flow.name!r}", f"passes {list(flow.passes)}", "at least one pass, and each only once")
     wheres = {(name, option): f"flow {flow.name!r}" for name in flow.passes for option in values[name]}
     for setting in given:
-        name, option = _target(setting, flow)
-        if name in values:
-            one = {option: setting.value}
-            _resolve_paths(name, one, setting.folder)
-            values[name].update(one)
-            wheres[name, option] = setting.where
-        elif setting.explicit:
-            raise InputError(
-                f"{setting.where}, {setting.key}", f"{name} is not in flow {flow.name!r}", "one of its passes"
-            )
-        parse_names(name, option, setting.where)
+        names, option = _targets(setting, flow)
+        for name in names:
+            if name in values:
+                one = {option: setting.value}
+                _resolve_paths(name, one, setting.folder)
+                values[name].update(one)
+                wheres[name, option] = setting.where
+            elif setting.explicit:
+                raise InputError(
+                    f"{setting.where}, {setting.key}", f"{name} is not in flow {flow.name!r}", "one of its passes"
+                )
+            parse_names(name, option, setting.where)
     steps = [parse(lookup(name), values[name], partial(_place, wheres, name)) for name in flow.passes]
     _check_fields(steps, flow, present)
     for step in steps:
@@ -170,16 +171,16 @@ def parse_names(name: str, option: str, where: str) -> None:
     Raises:
         InputError: With the closest option's name.
     """
-    known = [item.name for item in fields(lookup(name))]  # type: ignore[arg-type]
+    known = _options(name)
     if option not in known:
         raise InputError(f"{where}, {name}", f"unknown option {option!r}", "", did_you_mean(option, known))
 
 
-def _target(setting: Setting, flow: Flow) -> tuple[str, str]:
-    """The pass and the option that a setting's key means."""
+def _targets(setting: Setting, flow: Flow) -> tuple[list[str], str]:
+    """The passes and the option that a setting's key means: one by name, or all of a stage that have the option."""
     parts = setting.key.split(".")
     if len(parts) == 3:
-        return lookup(".".join(parts[:2])).name, parts[2]
+        return [lookup(".".join(parts[:2])).name], parts[2]
     if len(parts) != 2 or parts[0] not in STAGES:
         hint = did_you_mean(parts[0], STAGES)
         raise InputError(
@@ -188,10 +189,18 @@ def _target(setting: Setting, flow: Flow) -> tuple[str, str]:
     if ".".join(parts) in registry():
         raise InputError(f"{setting.where}, {setting.key}", "a pass, not an option", f"{setting.key}.OPTION")
     methods = [name for name in flow.passes if stage(name) == parts[0]]
-    if len(methods) != 1:
-        found = f"{len(methods)} passes of this stage in flow {flow.name!r}"
-        raise InputError(f"{setting.where}, {setting.key}", found, "stage.method.option", ", ".join(methods))
-    return methods[0], parts[1]
+    if not methods:
+        raise InputError(f"{setting.where}, {setting.key}", f"no pass of this stage in flow {flow.name!r}", "")
+    having = [name for name in methods if parts[1] in _options(name)]
+    if not having:
+        known = sorted({option for name in methods for option in _options(name)})
+        hint = did_you_mean(parts[1], known)
+        raise InputError(f"{setting.where}, {', '.join(methods)}", f"unknown option {parts[1]!r}", "", hint)
+    return having, parts[1]
+
+
+def _options(name: str) -> list[str]:
+    return [item.name for item in fields(lookup(name))]  # type: ignore[arg-type]
 
 
 def _resolve_paths(name: str, values: dict[str, Any], folder: Path) -> None:

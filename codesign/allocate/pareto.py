@@ -87,8 +87,8 @@ class Pareto(Pass):
                 points.append(problem.point(picks))
                 context.progress(f"{len(points)} Pareto points", 0, 0)
         points.reverse()
-        front = Front("bops", tuple(points), tuple(self._uniform(problem)))
-        return {"front": front, "allocation": choose(front, self.budget_bops, metric)}
+        front = Front("bops", tuple(points), tuple(self._uniform(problem)), metric)
+        return {"front": front, "allocation": choose(front, self.budget_bops)}
 
     def _metric(self, measured: Mapping[str, Sensitivity]) -> str:
         """The metric to predict the loss with."""
@@ -165,7 +165,7 @@ class Pareto(Pass):
         return None
 
 
-def choose(front: Front, budget: float | None, metric: str) -> Allocation:
+def choose(front: Front, budget: float | None) -> Allocation:
     """The point of a front with the least loss among those within the budget.
 
     Raises:
@@ -180,7 +180,7 @@ def choose(front: Front, budget: float | None, metric: str) -> Allocation:
             f"at least {ceil(least)}",
             "raise the budget, or allow fewer bits (weight_bits)",
         )
-    return Allocation(front.points[within[-1]], budget, within[-1], metric)
+    return Allocation(front.points[within[-1]], budget, within[-1])
 
 
 def _span(bits: tuple[int, int]) -> range:

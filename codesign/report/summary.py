@@ -18,7 +18,7 @@ class Summary(Pass):
     """
 
     reads: ClassVar[tuple[str, ...]] = (
-        "graph", "dataset", "sensitivity", "allocation", "quantized", "artifacts.qonnx", "measures", "checks",
+        "graph", "dataset", "sensitivity", "front", "allocation", "quantized", "artifacts.qonnx", "measures", "checks",
     )  # fmt: skip
     writes: ClassVar[tuple[str, ...]] = ("measures", "report")
     distributions: ClassVar[tuple[str, ...]] = ("onnx",)
@@ -62,7 +62,7 @@ def _layer(design: Design, counted: Any) -> dict[str, Any]:
     node = next(node for node in graph.nodes if node.name == counted.name)
     shapes = graph.shapes()
     weight = node.op.parameters()["weight"]
-    score = design.sensitivity[design.allocation.metric].parameters[weight]
+    score = design.sensitivity[design.front.metric].parameters[weight]
     accumulator = quantized.accumulators()[node.output].smallest_format()
     return {
         "name": node.name,
@@ -87,7 +87,7 @@ def _sensitivity(design: Design) -> dict[str, Any]:
     """Every metric's scores, which one the bits were chosen by, and where metrics disagree."""
     named = groups(design.graph)
     return {
-        "metric": design.allocation.metric,
+        "metric": design.front.metric,
         "metrics": {name: _metric(found, named) for name, found in design.sensitivity.items()},
         "disagreements": [
             str(item) for tensors in named.values() for item in disagreements(design.sensitivity, tensors)

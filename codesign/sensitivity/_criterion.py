@@ -101,21 +101,33 @@ class CrossEntropy(Criterion):
 
 
 class SquaredError(Criterion):
-    """``mean over outputs of (f - y)^2``, torch's MSELoss; labels are numbers ``[batch, outputs]`` or ``[batch]``."""
+    """``mean over the K outputs of (f - y)^2``, as torch's MSELoss.
+
+    Labels are numbers ``[batch, outputs]``; ``[batch]`` for one output; or class indices ``[batch]``, which stand for
+    one-hot numbers.
+    """
 
     def check(self, outputs: int, labels: Tensor) -> None:
-        """A number for every output."""
-        if labels.numel() != len(labels) * outputs:
+        """A number for every output, or a class."""
+        if _classes(outputs, labels):
+            CRITERIA["cross_entropy"].check(outputs, labels)
+        elif labels.numel() != len(labels) * outputs:
             found = f"labels of shape {list(labels.shape)}"
             raise InputError("labels", found, f"[samples, {outputs}], by the network's {outputs} outputs")
 
     def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Mean over outputs."""
-        return (outputs - labels.reshape(outputs.shape)).square().mean(1)
+        return self._differences(outputs, labels).square().mean(1)
 
     def gradients(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """``2/K (f - y)``."""
-        return (outputs - labels.reshape(outputs.shape)) * (2 / outputs.shape[1])
+        return self._differences(outputs, labels) * (2 / outputs.shape[1])
+
+    @staticmethod
+    def _differences(outputs: Tensor, labels: Tensor) -> Tensor:
+        if _classes(outputs.shape[1], labels):
+            labels = functional.one_hot(labels, outputs.shape[1])
+        return outputs - labels.reshape(outputs.shape)
 
     def rank(self, outputs: int) -> int:
         """As many as there are outputs."""
@@ -132,6 +144,11 @@ class SquaredError(Criterion):
         shape = (draws, *outputs.shape)
         signs = torch.randint(0, 2, shape, generator=generator, device=outputs.device).to(outputs.dtype) * 2 - 1
         return signs * (2 / outputs.shape[1]) ** 0.5
+
+
+def _classes(outputs: int, labels: Tensor) -> bool:
+    """Whether labels are class indices."""
+    return outputs > 1 and labels.dim() == 1 and not labels.is_floating_point()
 
 
 CRITERIA: dict[CriterionName, Criterion] = {"cross_entropy": CrossEntropy(), "squared_error": SquaredError()}

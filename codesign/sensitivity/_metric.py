@@ -26,7 +26,7 @@ class Metric(Pass):
         samples: Samples of the training split to use, evenly spread; all of it if it has fewer.
         batch: Most samples held at a time; 512, or all of them if there are fewer, where nothing is set.
         loss: What the network was trained with: "cross_entropy" (labels are class indices) or "squared_error"
-            (labels are numbers, the mean over outputs).
+            (mean over outputs; labels are numbers, or class indices that stand for one-hot numbers).
         precision: Arithmetic of the network; sums over samples are always float64.
         device: "auto" takes a GPU if there is one.
         threads: Of torch on the CPU. More can pay for large networks; the last digits may depend on it.

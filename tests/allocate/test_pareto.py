@@ -76,7 +76,11 @@ def jet_points() -> list[Point]:
     """All 625 assignments of the jet tagger, costed layer by layer from the front's own definition."""
     design, step = allocated(), Pareto(350_000)
     widths, start = step._widths(design.graph), Starting.of(design, step.calibration)
-    problem = step.problem(design.graph, loss_table(start, design.sensitivity, widths), density_table(start, widths))
+    problem = step.problem(
+        design.graph,
+        loss_table(start, "hessian_trace", design.sensitivity["hessian_trace"], widths),
+        density_table(start, widths),
+    )
     return every_assignment(problem)
 
 
