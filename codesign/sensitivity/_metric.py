@@ -4,18 +4,21 @@ from abc import abstractmethod
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from codesign.calibrate import even_rows
 from codesign.design import Design, Sensitivity
 from codesign.errors import InputError
+from codesign.graph import Graph
 from codesign.passes import Context, Pass
 
 if TYPE_CHECKING:
     from codesign.sensitivity._objective import Objective
 
-#: Samples held at a time, where nothing else is asked for.
-BATCH = 512
+#: Where no batch is asked for: as many samples as keep the gradients at the front of a backward pass about this large
+#: (in numbers: 32 MiB of float32, near a cache's size), but not more than so many.
+FRONT, BATCH = 2**23, 512
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Metric(Pass):
 
     Args:
         samples: Samples of the training split to use, evenly spread; all of it if it has fewer.
-        batch: Most samples held at a time; 512, or all of them if there are fewer, where nothing is set.
+        batch: Most samples held at a time; where nothing is set, as many as fit a cache, 512 at most.
         loss: What the network was trained with: "cross_entropy" (labels are class indices) or "squared_error"
             (mean over outputs; labels are numbers, or class indices that stand for one-hot numbers).
         precision: Arithmetic of the network; sums over samples are always float64.
@@ -89,8 +92,10 @@ class Metric(Pass):
         from codesign.torch_forward import threads
 
         graph, data = design.graph, design.dataset.split("train")
-        if len(graph.outputs) != 1:
-            raise InputError("network", f"{len(graph.outputs)} outputs", "one output")
+        shape = graph.shapes()[graph.outputs[0]]
+        if len(graph.outputs) != 1 or len(shape) != 1:
+            found = f"{len(graph.outputs)} outputs, the first of shape {list(shape)}"
+            raise InputError("network output", found, "one output of shape [outputs]")
         if len(data) < 2:
             raise InputError(self.name, f"{len(data)} sample in the training split", "at least 2, for a standard error")
         rows = even_rows(len(data), self.samples)
@@ -105,6 +110,13 @@ class Metric(Pass):
         parameters = {name: torch.tensor(value, dtype=dtype, device=device) for name, value in graph.parameters.items()}
         criterion = CRITERIA[self.loss]
         with threads(self.threads), reproducible():
-            made = Objective(graph, criterion, parameters, data, rows, min(self.batch or BATCH, len(rows)))
+            made = Objective(graph, criterion, parameters, data, rows, self.batch or _comfortable(graph))
             criterion.check(made.outputs, torch.as_tensor(data.labels[rows]))
             yield made
+
+
+def _comfortable(graph: Graph) -> int:
+    """Samples whose gradients along every output, in the largest tensor, are of a good size to work with."""
+    sizes = [prod(shape) for shape in graph.shapes().values()]
+    directions = graph.shapes()[graph.outputs[0]][0]
+    return max(1, min(BATCH, FRONT // (max(sizes) * min(directions, 32) * 3)))
