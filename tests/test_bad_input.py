@@ -230,6 +230,9 @@ LATE = [
     # The model.
     Case("an unsupported operation", model("nn.ReLU()", "nn.Tanh()"), ("relu1", r"nn\.Tanh", r"nn\.Linear", r"nn\.ReLU")),
     Case("an unsupported call", model("return self.fc2(", "return 2 * self.fc2("), ("mul", r"nn\.Linear")),
+    Case("a number added", model("return self.fc2(", "return 1 + self.fc2("), ("layer 'add'", "a tensor plus 1", "bias of the layer before")),
+    Case("dropout that is left on", model("self.relu1(self.fc1(x))", "nn.functional.dropout(self.fc1(x))"), ("layer 'dropout'", r"dropout is left on \(training=True\)", r"training=self\.training, or use nn\.Dropout")),
+    Case("pooling of flat data", model("nn.ReLU()", "nn.MaxPool1d(2)"), ("layer 'relu1'", r"shape \[6\]", r"\[channels, positions\], channels first")),
     Case("a branch on data", model("        return", "        if x.sum() > 0:\n            x = -x\n        return"), ("Tiny", "traced|branch")),
     Case("a factory that raises", model("super().__init__()", "raise ValueError('no such size')"), (r"Tiny\(\)", "ValueError", "no such size")),
     Case("a factory that ends the program", model("super().__init__()", "raise SystemExit(0)"), (r"Tiny\(\)|model\.py", "SystemExit|exit")),

@@ -45,29 +45,40 @@ class QuantizedNetwork:
     def bias_rules(self) -> dict[str, BiasRule]:
         """The rule of every bias, by parameter name."""
         rules: dict[str, BiasRule] = {}
+        quantized = [node.output for node in self.graph.nodes if node.output in self.formats]
+        carriers = {name: self._carrier(name) for name in quantized}
+        carried = {node.name: self.formats[name] for name, node in carriers.items() if node is not None}
         for node in self.graph.weighted():
             roles = node.op.parameters()
             if "bias" not in roles:
                 continue
             source = self.formats[self.graph.origin(node.inputs[0])].envelope()
             products = int(source.fraction + self.formats[roles["weight"]].envelope().fraction)
-            quantizer = self._quantizer_after(node)
-            if quantizer is None:
+            rounded = carried.get(node.name)
+            if rounded is None:
                 rules[roles["bias"]] = BiasRule(products, 0.0)
             else:
-                half = int(quantizer.envelope().fraction) + 1
+                half = int(rounded.envelope().fraction) + 1
                 rules[roles["bias"]] = BiasRule(max(products, half), 2.0**-half)
         return rules
 
-    def _quantizer_after(self, node: Node) -> Fixed | None:
-        """The activation quantizer that alone reads a node's output, through operations that keep an offset."""
-        tensor = node.output
-        while tensor not in self.formats:
-            readers = self.graph.consumers(tensor)
-            if len(readers) != 1 or tensor in self.graph.outputs or not readers[0].op.keeps_offset:
-                return None
-            tensor = readers[0].output
-        return self.formats[tensor]
+    def _carrier(self, tensor: str) -> Node | None:
+        """The node whose bias alone reaches a quantizer's tensor, through operations that keep an offset.
+
+        Of a sum it is the first: half an LSB from each branch would be one.
+        """
+        node = self.graph.producer(tensor)
+        if node is None or "bias" in node.op.parameters():
+            return node
+        if not node.op.keeps_offset:
+            return None
+        alone = [name for name in node.inputs if self._read_once(name)]
+        return next((found for name in alone if (found := self._carrier(name))), None)
+
+    def _read_once(self, tensor: str) -> bool:
+        """Whether a tensor, unquantized, goes to one place only."""
+        reads = [name for node in self.graph.nodes for name in node.inputs if name == tensor]
+        return len(reads) == 1 and tensor not in self.formats and tensor not in self.graph.outputs
 
     @cached_property
     def _grids(self) -> dict[str, Grid]:

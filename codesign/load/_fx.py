@@ -1,10 +1,11 @@
 """From a torch module to a graph, by symbolic tracing."""
 
-from collections.abc import Generator
+import operator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ def graph_from_module(module: nn.Module, shapes: list[Shape]) -> tuple[Graph, li
     Raises:
         InputError: It can't be traced, a call isn't supported (with its path), or shapes don't fit.
     """
-    if type(module).__module__ == "torch.nn.modules.linear":  # tracing looks into the outermost module
+    if fx.Tracer().is_leaf_module(module, ""):  # tracing looks into the outermost module
         module = nn.Sequential(module)
     try:
         with evaluating(module):
@@ -80,7 +81,7 @@ def rewritten(graph: Graph) -> tuple[Graph, list[str]]:
         else:
             raise refusal or ContractError("rewriting", "nothing to rewrite", "progress")
     if not graph.weighted():
-        raise InputError("network", "no layer with weights", "at least one linear layer")
+        raise InputError("network", "no layer with weights", "at least one linear layer or convolution")
     graph.verify()
     return graph, notices
 
@@ -108,6 +109,7 @@ class _Importer:
     tensors: dict[str, str] = field(default_factory=dict[str, str])
     nodes: list[Node] = field(default_factory=list[Node])
     parameters: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray])
+    sizes: set[str] = field(default_factory=set[str])
 
     def run(self) -> Graph:
         inputs: dict[str, Shape] = {}
@@ -124,14 +126,26 @@ class _Importer:
                 outputs = self._outputs(node)
             elif node.op == "get_attr":
                 raise InputError(f"network attribute {node.target!r}", "used directly as a tensor", "layers only")
+            elif self._is_size(node):
+                self.sizes.add(node.name)
             else:
                 self._add(node, inputs)
         return Graph(inputs, outputs, tuple(self.nodes), self.parameters)
 
+    def _is_size(self, node: fx.Node) -> bool:
+        """Whether it is a tensor's shape, or the batch size, which views are given."""
+        if node.op == "call_method":
+            return node.target == "size" and (*node.args[1:], *node.kwargs.values()) in ((), (0,))
+        if node.target is getattr:
+            return str(node.args[1]) == "shape"
+        if node.target is not operator.getitem or not isinstance(node.args[0], fx.Node):
+            return False
+        return node.args[0].name in self.sizes and str(node.args[1]) == "0"
+
     def _outputs(self, node: fx.Node) -> tuple[str, ...]:
         result = node.args[0]
         found = list(result) if isinstance(result, tuple | list) else [result]
-        if not found or not all(isinstance(item, fx.Node) for item in found):
+        if not found or not all(isinstance(item, fx.Node) and item.name in self.tensors for item in found):
             raise InputError("network output", f"{type(result).__name__}", "a tensor or a tuple of tensors")
         return tuple(self.tensors[item.name] for item in found if isinstance(item, fx.Node))
 
@@ -146,7 +160,7 @@ class _Importer:
             )
         op = supported[call.target].from_torch(call)
         values = [*node.args, *node.kwargs.values()]
-        sources = [self.tensors[item.name] for item in values if isinstance(item, fx.Node)]
+        sources = [self.tensors[item.name] for item in values if self._is_tensor(item)]
         taken = {*inputs, *(other.name for other in self.nodes)}
         choices = chain((call.path,), (f"{call.path}_{number}" for number in count(1)))
         name = next(name for name in choices if name not in taken)
@@ -154,12 +168,17 @@ class _Importer:
             if parameter in self.parameters:
                 raise InputError(f"layer {call.path!r}", "used more than once", "weights used once", "copy the layer")
             self.parameters[parameter] = self._parameter(parameter)
+        if _in_place(call):  # who reads the overwritten tensor from here on reads the result
+            self.tensors |= {other: name for other, source in self.tensors.items() if source == sources[0]}
         self.tensors[node.name] = name
         self.nodes.append(Node(name, op, tuple(sources), name))
 
+    def _is_tensor(self, item: Any) -> TypeGuard[fx.Node]:
+        return isinstance(item, fx.Node) and item.name not in self.sizes
+
     def _call(self, node: fx.Node) -> TorchCall:
-        arguments = tuple(item for item in node.args if not isinstance(item, fx.Node))
-        keywords = {key: item for key, item in node.kwargs.items() if not isinstance(item, fx.Node)}
+        arguments = tuple(_plain(item) for item in node.args if not self._is_tensor(item))
+        keywords = {key: _plain(item) for key, item in node.kwargs.items() if not self._is_tensor(item)}
         if node.op == "call_module":
             path = str(node.target)
             module = self.traced.get_submodule(path)
@@ -172,6 +191,19 @@ class _Importer:
         path, _, leaf = name.rpartition(".")
         tensor: torch.Tensor = getattr(self.traced.get_submodule(path), leaf)
         return np.array(tensor.detach().cpu().float().numpy())
+
+
+def _plain(item: Any) -> Any:
+    """An argument with the batch size as torch's own word for "as many as there are"."""
+    if isinstance(item, tuple | list):
+        return tuple(_plain(element) for element in cast(Sequence[Any], item))
+    return -1 if isinstance(item, fx.Node) else item
+
+
+def _in_place(call: TorchCall) -> bool:
+    """Whether a call writes its result over its first input."""
+    inplace = getattr(call.module, "inplace", call.keywords.get("inplace", False))
+    return bool(inplace) or call.target.endswith("_") or call.target == "operator.iadd"
 
 
 def _function_name(target: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from codesign.arrays import FloatArray
 from codesign.errors import InputError
@@ -19,16 +19,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Flatten(Op):
-    """All axes but the batch become one."""
+    """All axes but the batch become one.
+
+    Args:
+        features: How many elements that must be; None for as many as there are.
+    """
+
+    features: int | None = None
 
     kind: ClassVar[str] = "flatten"
     moves_data: ClassVar[bool] = True
     keeps_offset: ClassVar[bool] = True
-    torch_targets: ClassVar[tuple[str, ...]] = ("nn.Flatten", "torch.flatten", "Tensor.flatten")
+    torch_targets: ClassVar[tuple[str, ...]] = (
+        "nn.Flatten",
+        "torch.flatten",
+        "Tensor.flatten",
+        "Tensor.view",
+        "Tensor.reshape",
+        "torch.reshape",
+    )
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Flatten:
         """From the module, the function or the method, when it flattens all but the batch axis."""
+        if call.target.endswith(("view", "reshape")):
+            return cls._from_view(call)
         if call.module is not None:
             start, end = call.module.start_dim, call.module.end_dim
         else:
@@ -38,9 +53,23 @@ class Flatten(Op):
             raise InputError(f"layer {call.path!r}", f"flatten of axes {start} to {end}", "axes 1 to -1")
         return cls()
 
+    @classmethod
+    def _from_view(cls, call: TorchCall) -> Flatten:
+        given: Any = (*call.arguments, *call.keywords.values())
+        sizes = given[0] if isinstance(given[0], tuple) else given
+        if len(sizes) != 2 or sizes[0] != -1:  # the batch size is -1 in a traced call, whichever way it was said
+            found = f"a view of sizes {list(sizes)}"
+            raise InputError(f"layer {call.path!r}", found, "[-1, features]", "use torch.flatten(x, 1)")
+        return cls(None if sizes[1] == -1 else sizes[1])
+
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """One axis with all elements."""
-        return (prod(inputs[0]),)
+        count = prod(inputs[0])
+        if self.features not in (None, count):
+            raise InputError(
+                f"layer {name!r}", f"{self.features} features from a tensor of shape {list(inputs[0])}", f"{count}"
+            )
+        return (count,)
 
     def signed(self, inputs: list[bool]) -> bool:
         """As the input."""

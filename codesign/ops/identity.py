@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from codesign.errors import InputError
 from codesign.ops.op import Rewritten, TorchCall
 
 if TYPE_CHECKING:
@@ -19,15 +20,31 @@ class Identity(Rewritten):
     torch_targets: ClassVar[tuple[str, ...]] = (
         "nn.Identity",
         "nn.Dropout",
+        "nn.Dropout1d",
+        "nn.Dropout2d",
+        "nn.Dropout3d",
         "nn.AlphaDropout",
         "F.dropout",
+        "F.dropout1d",
+        "F.dropout2d",
+        "F.dropout3d",
         "torch.dropout",
         "Tensor.contiguous",
     )
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Identity:
-        """From any of the calls above."""
+        """From any of the calls above, dropout turned off."""
+        if call.module is None and "dropout" in call.target:
+            flag = "train" if call.target == "torch.dropout" else "training"
+            given = dict(zip(("p", flag), call.arguments, strict=False)) | dict(call.keywords)
+            if given.get(flag, True):
+                raise InputError(
+                    f"layer {call.path!r}",
+                    f"dropout is left on ({flag}=True)",
+                    "dropout that is off once training is over",
+                    "pass training=self.training, or use nn.Dropout",
+                )
         return cls()
 
     def rewrite(self, graph: Graph, node: Node) -> tuple[Graph, str]:

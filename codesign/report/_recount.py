@@ -35,6 +35,20 @@ class Layer:
     bops: float
 
 
+def _matmul_work(weight: tuple[int, ...], output: list[int]) -> Work:
+    """Of ``[inputs, outputs]``, at every position: a linear layer works on the last axis."""
+    return Work(prod(output[1:]) * weight[0], weight[0])
+
+
+def _conv_work(weight: tuple[int, ...], output: list[int]) -> Work:
+    """Of ``[out_channels, in_channels / groups, *kernel]``, at every position."""
+    return Work(prod(output[1:]) * prod(weight[1:]), prod(weight[1:]))
+
+
+#: Work of one node for one sample, from the shapes of its weight and of its output ``[batch, ...]``.
+WORK = {"MatMul": _matmul_work, "Conv": _conv_work}
+
+
 def recount(path: Path) -> list[Layer]:
     """The weighted layers of a QONNX file, in order.
 
@@ -50,15 +64,14 @@ def recount(path: Path) -> list[Layer]:
     }
     layers: list[Layer] = []
     for node in graph.node:
-        if node.op_type != "MatMul":
+        if node.op_type not in WORK:
             continue
         weight = _quant_before(node.input[1], producers)
         activation = _quant_before(node.input[0], producers)
         values = constants[weight.input[0]]
         nonzero = int(np.count_nonzero(values))
         bits = [int(constants[quant.input[3]].item()) for quant in (weight, activation)]
-        positions = prod(shapes[node.output[0]][1:-1])  # a linear layer works on the last axis, at every position
-        work = Work(positions * values.size, values.shape[0])
+        work = WORK[node.op_type](values.shape, shapes[node.output[0]])
         cost = bops(work, bits[0], bits[1], nonzero / values.size)
         layers.append(Layer(node.name, bits[0], bits[1], values.size, nonzero, cost))
     return layers

@@ -13,6 +13,10 @@ from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
 
 from codesign.errors import ContractError, InputError
 from codesign.fixed import Fixed
+from codesign.ops.add import Add
+from codesign.ops.avgpool import AvgPool, GlobalAvgPool
+from codesign.ops.conv import Conv
+from codesign.ops.maxpool import MaxPool
 from codesign.quantized import Quantized
 from codesign.target import Target
 
@@ -28,6 +32,8 @@ _WORDS = (
     "unsigned using virtual void volatile while xor nnet"
 )
 CPP_WORDS = frozenset(_WORDS.split())
+#: Operations whose C++ nobody has shown to be exact.
+UNPROVEN = (Add, AvgPool, Conv, GlobalAvgPool, MaxPool)
 
 
 def c_names(names: Sequence[str]) -> list[str]:
@@ -102,6 +108,14 @@ def convert(model: onnx.ModelProto, quantized: Quantized, target: Target, projec
         ContractError: hls4ml chose another accumulator than ours.
         InputError: A layer that this route gets wrong.
     """
+    for node in quantized.graph.nodes:
+        if isinstance(node.op, UNPROVEN):
+            raise InputError(
+                f"layer {node.name!r}",
+                f"an operation {node.op.kind!r}, which the hls4ml route does not make yet",
+                "linear layers, ReLU and Flatten, as far as hls4ml",
+                "use --flow qonnx",
+            )
     for node in quantized.graph.weighted():
         if len(shape := quantized.graph.shapes()[node.output]) != 1:
             found = f"works on every position of a tensor (output {list(shape)})"

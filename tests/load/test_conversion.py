@@ -47,18 +47,27 @@ def normed() -> nn.Module:
     return module
 
 
-class Random(nn.Module):
-    """Dropout that is never switched off."""
+def noisy() -> nn.Module:
+    module = network()
+    module[0].register_forward_hook(lambda layer, inputs, output: output + torch.randn_like(output))
+    return module
+
+
+class Overwriting(nn.Module):
+    """A branch that is added to the input itself."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = network()
+        self.branch, self.head = nn.Linear(6, 6), nn.Linear(6, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.dropout(self.layers(x))
+        x += self.branch(x)
+        return self.head(x)
 
 
-@pytest.mark.parametrize("make", [network, lambda: nn.Sequential(*network(), nn.Softmax(1)), lambda: nn.Linear(6, 3)])
+@pytest.mark.parametrize(
+    "make", [network, lambda: nn.Sequential(*network(), nn.Softmax(1)), lambda: nn.Linear(6, 3), Overwriting]
+)
 def test_what_is_only_layers_converts(make: type[nn.Module]) -> None:
     module = make()
     module.train()
@@ -66,7 +75,7 @@ def test_what_is_only_layers_converts(make: type[nn.Module]) -> None:
     assert module.training
 
 
-@pytest.mark.parametrize("make", [hooked, Random])
+@pytest.mark.parametrize("make", [hooked, noisy])
 def test_what_computes_something_else_is_refused(make: type[nn.Module]) -> None:
     with pytest.raises(InputError, match="something else than its layers"):
         graph_for(make(), dataset())

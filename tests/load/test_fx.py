@@ -39,7 +39,7 @@ def moving_statistics(module: nn.Module, seed: int = 0) -> nn.Module:
     """Batch norms with statistics and factors that are not those of the start."""
     generator = torch.Generator().manual_seed(seed)
     for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm1d):
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             layer.running_mean = torch.randn(layer.num_features, generator=generator)
             layer.running_var = torch.rand(layer.num_features, generator=generator) + 0.25
             if layer.affine:
@@ -133,6 +133,13 @@ def test_functional_and_method_forms(after: Callable[[Tensor], Tensor]) -> None:
         lambda x: x.flatten(1),
         lambda x: x.flatten(start_dim=1, end_dim=-1),
         lambda x: torch.flatten(x, 1, -1).relu(),
+        lambda x: x.view(x.size(0), -1),
+        lambda x: x.view(x.shape[0], 6),
+        lambda x: x.view((x.size()[0], -1)),
+        lambda x: x.reshape(-1, 6),
+        lambda x: x.reshape([x.size(dim=0), -1]),
+        lambda x: torch.reshape(x, (-1, 6)),
+        lambda x: torch.reshape(x, shape=(x.size(0), -1)),
     ],
 )
 def test_flatten_forms(flatten: Callable[[Tensor], Tensor]) -> None:
@@ -144,6 +151,62 @@ def test_flatten_forms(flatten: Callable[[Tensor], Tensor]) -> None:
 def test_flatten_of_other_axes_is_refused(flatten: Callable[[Tensor], Tensor]) -> None:
     with pytest.raises(InputError, match=r"flatten of axes .*wanted: axes 1 to -1"):
         graph_from_module(Before(flatten), [(2, 3)])
+
+
+@pytest.mark.parametrize(
+    ("view", "message"),
+    [
+        (lambda x: x.view(-1), r"layer 'view': a view of sizes \[-1\]; wanted: \[-1, features\]; use torch.flatten"),
+        (lambda x: x.reshape(x.size(0), 3, 2), r"layer 'reshape': a view of sizes \[-1, 3, 2\]"),
+        (lambda x: x.view(64, 6), r"a view of sizes \[64, 6\]"),
+        (lambda x: x.view(-1, 3), r"layer 'view': 3 features from a tensor of shape \[2, 3\]; wanted: 6"),
+        (lambda x: x.view(x.size(1), -1), "unsupported operation Tensor.size"),
+        (lambda x: x.view(x.shape[1], -1), "unsupported operation operator.getitem"),
+        (lambda x: x.T, "unsupported operation builtins.getattr"),
+    ],
+)
+def test_other_views_are_refused(view: Callable[[Tensor], Tensor], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        graph_from_module(Before(view), [(2, 3)])
+
+
+def test_a_size_is_no_output() -> None:
+    class Sized(Calls):
+        def forward(self, x: Tensor) -> tuple[Tensor, int]:
+            return self.fc(x), x.size(0)
+
+    with pytest.raises(InputError, match=r"network output: tuple; wanted: a tensor or a tuple of tensors"):
+        graph_from_module(Sized(nn.ReLU()), [(6,)])
+
+
+@pytest.mark.parametrize(
+    ("dropout", "name"),
+    [
+        (lambda x: functional.dropout(x), "dropout"),
+        (lambda x: functional.dropout(x, 0.1, True), "dropout"),
+        (lambda x: functional.dropout2d(x, p=0.1, training=True), "dropout2d"),
+        (lambda x: torch.dropout(x, 0.1, True), "dropout"),
+        (lambda x: torch.dropout(x, p=0.1, train=True), "dropout"),
+    ],
+)
+def test_dropout_that_is_left_on(dropout: Callable[[Tensor], Tensor], name: str) -> None:
+    message = (
+        rf"layer '{name}': dropout is left on \(train(ing)?=True\).*pass training=self.training, or use nn.Dropout"
+    )
+    with pytest.raises(InputError, match=message):
+        graph_from_module(Calls(dropout), [(6,)])
+
+
+@pytest.mark.parametrize(
+    "off",
+    [
+        lambda x: torch.dropout(x, 0.5, False),
+        lambda x: functional.dropout(x, 0.5, False, True),
+        nn.Dropout(0.5, inplace=True),
+    ],
+)
+def test_dropout_that_is_off(off: Callable[[Tensor], Tensor]) -> None:
+    assert_converts(Calls(off), (6,))
 
 
 @pytest.mark.parametrize(
@@ -223,7 +286,7 @@ def test_unsupported_modules_and_functions_are_named_with_what_is_supported() ->
         (torch.tanh, "torch.tanh"),
         (functional.gelu, "gelu"),
         (lambda x: x.sigmoid(), "Tensor.sigmoid"),
-        (lambda x: x + x, "operator.add"),
+        (lambda x: x - x, "operator.sub"),
         (lambda x: x[:, :4], "operator.getitem"),
         (lambda x: torch.cat([x, x], 1), "torch.cat"),
         (nn.PReLU(), "nn.PReLU"),
@@ -283,7 +346,7 @@ def test_features_that_do_not_fit() -> None:
 
 def test_a_norm_with_nothing_to_fold_into() -> None:
     alone = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
-    with pytest.raises(InputError, match="layer '2': batch norm with no linear layer next to it"):
+    with pytest.raises(InputError, match="layer '2': batch norm with no linear or convolutional layer next to it"):
         graph_from_module(alone, [(6,)])
 
 

@@ -1,0 +1,178 @@
+"""Random small convolutional and residual networks, with formats and weights that meet the quantizers' edges."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from codesign.finetune._network import QuantizedNetwork
+from codesign.fixed import Fixed
+from codesign.graph import Graph
+from codesign.load._fx import graph_from_module
+from codesign.ops.op import Shape
+from codesign.quantized import Quantized
+from tests.strategies import spread_values
+
+#: Layers by number of position axes.
+CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
+NORM: dict[int, type[nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+MAXPOOL: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+AVGPOOL: dict[int, type[nn.Module]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d}
+GLOBAL: dict[int, type[nn.Module]] = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d}
+
+STAGES = ("conv", "strided", "dilated", "depthwise", "pointwise", "relu", "maxpool", "avgpool", "residual", "projected")
+
+
+class Residual(nn.Module):
+    """``relu(body(x) + shortcut(x))``."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module, relu: bool, in_place: bool) -> None:
+        super().__init__()
+        self.body, self.shortcut, self.in_place = body, shortcut, in_place
+        self.last = nn.ReLU(inplace=in_place) if relu else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.body(x)
+        if self.in_place:
+            y += self.shortcut(x)
+            return self.last(y)
+        return self.last(self.shortcut(x) + y)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A random network.
+
+    Args:
+        rank: Position axes of its input.
+        stages: Names of ``STAGES``.
+        end: How the positions go: "flatten" or "mean".
+        flags: Choices of the stages and the head, read one after another: bias, norm, ReLU.
+        weight, activation: Widths and integer bits, read one after another.
+        input_format: Of the input.
+        seed: For all numbers.
+    """
+
+    rank: int
+    stages: tuple[str, ...]
+    end: str
+    flags: tuple[bool, ...]
+    weight: tuple[tuple[int, int], ...]
+    activation: tuple[tuple[int, int], ...]
+    input_format: Fixed
+    seed: int
+
+
+@st.composite
+def plans(draw: st.DrawFn, weights: tuple[int, int] = (2, 8), activations: tuple[int, int] = (2, 10)) -> Plan:
+    """Networks of one to four stages and a linear head."""
+
+    def several(low: int, high: int) -> tuple[tuple[int, int], ...]:
+        return tuple(draw(st.lists(st.tuples(st.integers(low, high), st.integers(-2, 4)), min_size=1, max_size=4)))
+
+    width, integer = draw(st.tuples(st.integers(*activations), st.integers(-2, 4)))
+    return Plan(
+        draw(st.integers(1, 2)),
+        tuple(draw(st.lists(st.sampled_from(STAGES), min_size=1, max_size=4))),
+        draw(st.sampled_from(["flatten", "mean"])),
+        tuple(draw(st.lists(st.booleans(), min_size=3, max_size=3))),
+        several(*weights),
+        several(*activations),
+        Fixed(draw(st.booleans()), width, integer),
+        draw(st.integers(0, 2**32)),
+    )
+
+
+def module_of(plan: Plan) -> tuple[nn.Module, Shape]:
+    """The torch module and its input's shape; 2 to 4 channels, powers of two of positions."""
+    rank, (bias, norm, relu) = plan.rank, plan.flags
+    shape = (2, *((16,) if rank == 1 else (8, 4)))
+    layers: list[nn.Module] = [CONV[rank](2, 4, 1, bias=bias)]
+
+    def conv(kernel: int, **options: object) -> nn.Module:
+        made = [CONV[rank](4, 4, kernel, bias=bias, **options)]  # type: ignore[arg-type]
+        return nn.Sequential(*made, *([NORM[rank](4)] if norm else []), *([nn.ReLU()] if relu else []))
+
+    halved = 0
+    for stage in plan.stages:
+        match stage:
+            case "conv":
+                layers.append(conv(3, padding=1))
+            case "strided" if halved < 2:
+                layers.append(conv(3, stride=2, padding=1))
+                halved += 1
+            case "dilated":
+                layers.append(conv(3, dilation=2, padding=2))
+            case "depthwise":
+                layers.append(conv(3, padding="same", groups=4))
+            case "pointwise":
+                layers.append(conv(1, groups=2))
+            case "relu":
+                layers.append(nn.ReLU())
+            case "maxpool" if halved < 2:
+                layers.append(MAXPOOL[rank](3, 2, 1))
+                halved += 1
+            case "avgpool" if halved < 2:
+                layers.append(AVGPOOL[rank](2) if relu else AVGPOOL[rank](4, 2, 1))
+                halved += 1
+            case "residual":
+                body = nn.Sequential(conv(3, padding=1), CONV[rank](4, 4, 3, padding=1, bias=bias))
+                layers.append(Residual(body, nn.Identity(), relu, norm))
+            case "projected":
+                body = nn.Sequential(CONV[rank](4, 4, 1, bias=bias), *([NORM[rank](4)] if norm else []))
+                layers.append(Residual(body, CONV[rank](4, 4, 3, padding=1), relu, norm))
+            case _:
+                pass  # positions are used up
+    layers += [GLOBAL[rank](1)] if plan.end == "mean" else []
+    body = nn.Sequential(*layers, nn.Flatten())
+    features = body.eval()(torch.zeros(1, *shape)).shape[1]
+    return nn.Sequential(body, nn.Linear(features, 3, bias=bias)).eval(), shape
+
+
+@dataclass(frozen=True)
+class Network:
+    """A plan made real, as ``tests.strategies.Network``."""
+
+    plan: Plan
+    graph: Graph
+    torch: QuantizedNetwork
+    quantized: Quantized
+
+    @property
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The float parameters."""
+        return dict(self.graph.parameters)
+
+    def inputs(self, count: int) -> np.ndarray:
+        """Random inputs, and those of all smallest or all largest codes; at most 100, for time."""
+        fixed, (shape,) = self.plan.input_format, self.graph.inputs.values()
+        ends = np.array([int(fixed.low), int(fixed.high)]) * 2.0 ** -int(fixed.fraction)
+        flat = np.broadcast_to(ends.reshape(2, *[1] * len(shape)), (2, *shape))
+        random = spread_values(np.random.default_rng(self.plan.seed + 1), fixed, (min(count, 100), *shape))
+        return np.concatenate([random, flat.astype(np.float32)])
+
+
+def build_network(plan: Plan) -> Network:
+    """The integer network of a plan."""
+    torch.manual_seed(plan.seed % 2**31)
+    module, shape = module_of(plan)
+    graph, _ = graph_from_module(module, [shape])
+    generator, signs = np.random.default_rng(plan.seed), graph.signed()
+    formats: dict[str, Fixed] = {}
+    for index, name in enumerate(graph.activations()):
+        formats[name] = Fixed(signs[name], *plan.activation[index % len(plan.activation)])
+    formats |= dict.fromkeys(graph.inputs, plan.input_format)
+    parameters: dict[str, np.ndarray] = {}
+    for index, node in enumerate(graph.weighted()):
+        roles = node.op.parameters()
+        fixed = Fixed(True, *plan.weight[index % len(plan.weight)])
+        formats[roles["weight"]] = fixed
+        parameters[roles["weight"]] = spread_values(generator, fixed, graph.parameters[roles["weight"]].shape)
+        if "bias" in roles:
+            size = graph.parameters[roles["bias"]].shape
+            parameters[roles["bias"]] = (generator.normal(size=size) * generator.choice([0, 1, 16], size)).astype("f4")
+    graph = Graph(graph.inputs, graph.outputs, graph.nodes, parameters)
+    network = QuantizedNetwork(graph, formats)
+    return Network(plan, graph, network, network.freeze(parameters))
