@@ -84,6 +84,8 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
     console.print(_checks(report))
     for kind in dict.fromkeys(item["kind"] for item in report["measures"]):
         console.print(_measures(report, kind))
+    for disagreement in report["sensitivity"]["disagreements"]:
+        console.print(f"[yellow]metrics disagree:[/] {escape(disagreement)}", soft_wrap=True)
     for notice in report["notices"]:
         console.print(f"[dim]note: {escape(notice)}[/]", soft_wrap=True)
     both = f"float [bold]{accuracy['float']:.4f}[/], quantized [bold]{accuracy['quantized']:.4f}[/]"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from codesign.design import Design, Measure, Sensitivity
 from codesign.passes import Context, Pass
-from codesign.sensitivity._ranking import disagreements, groups, unit
+from codesign.sensitivity._ranking import disagreements, groups, ranking, unit
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ def _metric(found: Sensitivity, named: Mapping[str, list[str]]) -> dict[str, Any
         "samples": found.samples,
         "loss": found.loss,
         "scores": scores,
+        "ranking": {kind: [asdict(place) for place in ranking(found, tensors)] for kind, tensors in named.items()},
     }
 
 

@@ -1,6 +1,6 @@
 """Is the loss one that second derivatives say something about? Looked at before every metric."""
 
-from math import ceil
+from math import ceil, inf
 
 import torch
 from torch import Tensor
@@ -25,14 +25,15 @@ def probe(objective: Objective) -> list[str]:
     """
     few = objective.part(objective.rows[even_rows(len(objective.rows), SAMPLES)])
     _deterministic(few)
-    loss, gain = _gain(few)
-    if gain == float("inf"):
-        text = "the loss bends down along its own gradient: the network is at no minimum"
+    loss, length, gain = _gain(few)
+    if gain == inf:
+        text = "the loss bends down along its own gradient"
     elif gain > GAIN * loss:
         text = f"one step along the gradient would lower the loss of {loss:.3g} by {gain:.2g} ({gain / loss:.0%})"
     else:
         return []
-    return [f"sensitivity: {text}; second derivatives say little about a network that is not trained to the end"]
+    away = f"the network is far from a minimum (gradient norm {length:.2g}): {text}"
+    return [f"{away}; second derivatives say little about a network that is not trained to the end"]
 
 
 def remarks(found: Sensitivity, relative_error: float) -> list[str]:
@@ -84,8 +85,8 @@ def _deterministic(objective: Objective) -> None:
             raise InputError(where, "differs when the same batch is evaluated twice", "a network without randomness")
 
 
-def _gain(objective: Objective) -> tuple[float, float]:
-    """Mean loss, and what the best step along the gradient g gains by the quadratic model: ``(g g)^2 / (2 g H g)``."""
+def _gain(objective: Objective) -> tuple[float, float, float]:
+    """Mean loss, gradient norm, and what the best step along the gradient g gains: ``(g g)^2 / (2 g H g)``."""
     weights = {name: value.clone().requires_grad_() for name, value in objective.parameters.items()}
     leaves = list(weights.values())
 
@@ -106,5 +107,5 @@ def _gain(objective: Objective) -> tuple[float, float]:
     length = sum(float(g.double().square().sum()) for g in gradient)
     curvature = sum(float((g.double() * h).sum()) for g, h in zip(gradient, product, strict=True))
     if length == 0:
-        return loss, 0.0
-    return loss, length**2 / (2 * curvature) if curvature > 0 else float("inf")
+        return loss, 0.0, 0.0
+    return loss, length**0.5, length**2 / (2 * curvature) if curvature > 0 else inf
