@@ -8,20 +8,20 @@ enlarged to 32x32, batch norm folded, 128 digits. All methods see the same float
 
 How to read the table:
 
-- "to 5 %", "to 1 %": time until every layer's trace is known with that relative error; for random estimators, that standard
-  error. Layers are done one after another where a method has one layer at a time. Exact methods take the same time for
-  both. A time with ~ is extrapolated: the products needed times the time of one; the others were run to the end.
-- The products that are needed come from each layer's exact Hessian, which is also what errors are against (it is made from
-  per-sample gradients, by none of the methods). The variance of a random probe is known in closed form; Hutch++ and XTrace
-  are tried on the exact matrix with rising numbers of products. A method of whole passes is measured by its own spread.
-- "x slower": time to 1 %, by that of codesign.
-- "error": largest relative error over layers seen in the run to 1 % (to 5 % if that was the longest run).
-- "peak MiB": highest resident memory while the method runs, less that just before, in a process of its own: a complete run,
-  or where times are extrapolated, a few products for the first layer.
+- "to 5 %", "to 1 %": time until every layer's trace is known with that relative error (for random estimators: that
+  standard error). Layers are done one after another where a method takes one layer at a time. Exact methods need the
+  same time for both. A time with ~ is extrapolated: the products needed, times the time of one. Others were run.
+- "products": Hessian-vector products, or passes over the network, for 1 %. They follow from each layer's exact Hessian,
+  made from per-sample gradients by none of the methods: the variance of a random probe in closed form; Hutch++ and
+  XTrace by trying them on the exact matrix. Methods of whole passes are measured by their own spread.
+- "x slower": time to 1 %, divided by that of codesign.
+- "error": largest relative error over layers seen in the run to 1 %, or to 5 % if only that was run.
+- "peak MiB": highest resident memory while the method runs, less that just before, in a process of its own: a complete
+  run, or where 1 % is extrapolated, a few products for the first layer.
 
-"plain backward passes" gives no traces: one forward and a backward pass per class is the work that exact methods build on.
-"PyHessian fork" is the layerwise estimator of github.com/jicampos/PyHessian, of authors of arXiv 2304.06745, written out here;
-the original takes 100 probes per layer, whatever the error.
+"plain backward passes" gives no traces: one forward pass, and one backward pass per class, is the work that exact
+methods build on. "PyHessian fork" is the layerwise estimator of github.com/jicampos/PyHessian, by authors of arXiv
+2304.06745, written out here; the original takes 100 probes per layer (or what the caller says), whatever the error.
 """
 
 import argparse
@@ -36,10 +36,11 @@ from rich.table import Table
 from sensitivity_peers.exact import Block, exact_blocks
 from sensitivity_peers.measure import ERRORS, Effort, Timed, time_exact, time_layerwise, time_passes
 from sensitivity_peers.memory import peak_mib
-from sensitivity_peers.methods import METHODS, Method
+from sensitivity_peers.methods import METHODS
 from sensitivity_peers.networks import Workload, jets, resnet20
 
 OURS = METHODS[0]
+WIDTH = 130
 NETWORKS: dict[str, tuple[Callable[[], Workload], Callable[[], Workload]]] = {
     "jets": (jets, lambda: jets(64)),
     "resnet20": (resnet20, lambda: resnet20(8, 2)),
@@ -47,7 +48,7 @@ NETWORKS: dict[str, tuple[Callable[[], Workload], Callable[[], Workload]]] = {
 Outcome = Timed | str
 
 
-def why(error: Exception, method: Method) -> str:
+def why(error: Exception) -> str:
     """Why there is no number."""
     if isinstance(error, ImportError):
         return "not installed"
@@ -65,12 +66,14 @@ def measure(load: Workload, blocks: dict[str, Block], effort: Effort, console: C
                 run: Any = method.prepare(load)
                 run()
                 exact[method.name] = run
+            elif len(blocks) > effort.layers:
+                outcomes[method.name] = "left out"
             elif method.kind == "layerwise":
                 outcomes[method.name] = time_layerwise(method, load, blocks, effort)
             else:
                 outcomes[method.name] = time_passes(method, load, blocks, effort)
         except (ImportError, RuntimeError, MemoryError) as error:
-            outcomes[method.name] = why(error, method)
+            outcomes[method.name] = why(error)
     return outcomes | time_exact(exact, blocks, effort)
 
 
@@ -97,34 +100,26 @@ def show(load: Workload, rows: list[dict[str, Any]], console: Console) -> None:
     """The table of one network."""
     title = f"{load.name}: {len(load.layers())} layers, batch {len(load.y)}, loss {load.loss():.3f}"
     table = Table(title=title)
-    for heading in ("method", "to 5 %", "to 1 %", "x slower", "error", "peak MiB", "note"):
+    for heading in ("method", "to 5 %", "to 1 %", "x slower", "products", "error", "peak MiB", "note"):
         table.add_column(heading, justify="left" if heading in ("method", "note") else "right")
     for row in rows:
         if "known_to_1_percent" not in row:
-            table.add_row(row["method"], *["-"] * 5, row["note"])
+            table.add_row(row["method"], *["-"] * 6, row["note"])
             continue
         times = [duration(row[f"seconds_to_{p}_percent"], row[f"known_to_{p}_percent"]) for p in (5, 1)]
-        known = (
-            row["known_to_1_percent"] if row["known_to_1_percent"] != "run" else f"{row['products'][-1]} products, run"
-        )
-        numbers = [
-            f"{row[name]:{spec}}" if row[name] is not None else "-"
-            for name, spec in (
-                ("times_slower_than_ours", ".3g"),
-                ("largest_relative_error", ".1e"),
-                ("peak_memory_mib", ".0f"),
-            )
-        ]
-        table.add_row(row["method"], *times, *numbers, ", ".join(filter(None, (known, row["note"]))))
+        products = str(row["products"][-1]) if row["products"] else "exact"
+        formats = {"largest_relative_error": ".1e", "peak_memory_mib": ".0f"}
+        numbers = [f"{row[name]:{form}}" if row[name] is not None else "-" for name, form in formats.items()]
+        slower = row["times_slower_than_ours"]
+        ratio = f"{slower:,.0f}" if slower and slower >= 10 else f"{slower:.2f}" if slower else "-"
+        table.add_row(row["method"], *times, ratio, products, *numbers, row["note"])
     console.print(table)
 
 
 def duration(seconds: float, known: str) -> str:
     """Three digits in a fitting unit; ~ before what is extrapolated."""
-    number, unit = next(
-        ((seconds / size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s")) if seconds >= 2 * size),
-        (seconds * 1e3, "ms"),
-    )
+    units = ((7200, 3600, "h"), (120, 60, "min"), (1, 1, "s"), (0, 1e-3, "ms"))
+    number, unit = next((seconds / size, unit) for least, size, unit in units if seconds >= least)
     return f"{'~' if known == 'extrapolated' else ''}{number:.3g} {unit}"
 
 
@@ -139,8 +134,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers here")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    console = Console()
-    effort = Effort(1.0, 0.2, 0.5) if options.quick else Effort()
+    console = Console(width=max(WIDTH, Console().width))
+    effort = Effort(1.0, 0.2, 0.5, layers=4) if options.quick else Effort()
     result: dict[str, Any] = {
         "threads": options.threads,
         "torch": torch.__version__,
@@ -149,7 +144,11 @@ def main() -> None:
     }
     for name in [options.network] if options.network else list(NETWORKS):
         console.print(f"[dim]{name}: the network and its exact Hessian[/dim]")
-        load = NETWORKS[name][options.quick]()
+        try:
+            load = NETWORKS[name][options.quick]()
+        except ImportError as error:
+            console.print(f"{name}: left out, {error}")
+            continue
         torch.manual_seed(0)
         blocks = exact_blocks(load)
         rows = rows_of(load, measure(load, blocks, effort, console), not options.quick)

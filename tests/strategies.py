@@ -8,10 +8,11 @@ from itertools import product
 from math import floor
 
 import numpy as np
-from hypothesis import settings
+from hypothesis import reject, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from codesign.errors import InputError
 from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
 from codesign.graph import Graph
@@ -199,7 +200,10 @@ def build_network(plan: Plan) -> Network:
             )
     graph = Graph(graph.inputs, graph.outputs, graph.nodes, parameters)
     network = QuantizedNetwork(graph, chosen)
-    return Network(plan, graph, network, network.freeze(parameters))
+    try:
+        return Network(plan, graph, network, network.freeze(parameters))
+    except InputError:  # a bias too large for its layer's fraction
+        reject()
 
 
 def exact_values(quantized: Quantized, sample: Sequence[Sequence[float]]) -> dict[str, list[Fraction]]:

@@ -79,9 +79,10 @@ def test_bops_recounted_by_hand_from_the_exported_file(built: Path) -> None:
 
 def test_report_keeps_its_contract(built: Path) -> None:
     report = report_of(built)
-    assert report["schema"] == "codesign-report/1"
+    assert report["schema"] == "codesign-report/2"
     assert set(report["accuracy"]) == {"float", "quantized"}
-    keys = {"name", "op", "shape", "params", "weight_bits", "activation_bits", "trace", "trace_stderr", "macs", "bops"}
+    keys = {"name", "op", "shape", "params", "weight_bits", "activation_bits", "macs", "bops"}
+    keys |= {"sensitivity", "sensitivity_stderr"}
     assert [layer["name"] for layer in report["layers"]] == ["fc1", "fc2", "fc3", "fc4"]
     assert all(keys <= set(layer) for layer in report["layers"])
     assert [layer["params"] for layer in report["layers"]] == [1088, 2080, 1056, 165]
@@ -90,7 +91,8 @@ def test_report_keeps_its_contract(built: Path) -> None:
     assert all({"from", "to", "inputs", "mismatches", "status"} <= set(row) for row in report["checks"])
     assert all(set(row) == {"name", "status", "seconds", "reason"} for row in report["passes"])
     assert {"versions", "seed", "target", "flow"} <= set(report["environment"])
-    assert {row["name"] for row in report["artifacts"]} == {"qonnx", "hls4ml"}
+    assert {row["name"] for row in report["artifacts"]} == {"qonnx", "hls4ml", "sensitivity"}
+    assert set(report["sensitivity"]["metrics"]) == {"hessian_trace"} == {report["sensitivity"]["metric"]}
 
 
 def test_artifacts_have_the_hashes_that_the_report_says(built: Path) -> None:

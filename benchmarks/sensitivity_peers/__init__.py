@@ -1,1 +1,1 @@
-"""What ``benchmarks/sensitivity.py`` compares: the networks, the ways to get their traces, and how they are measured."""
+"""What ``benchmarks/sensitivity.py`` compares: networks, ways to get their traces, and how they are measured."""

@@ -1,8 +1,8 @@
 """The exact Hessian block of every layer's weights, as a factor: what errors are measured against.
 
 A network that is linear between kinks has, in the weights of one layer, a Hessian that is its Gauss-Newton matrix
-``1/N sum_n J_n^T (diag(p_n) - p_n p_n^T) J_n = B^T B``. ``B`` has a row per sample and class, a per-sample gradient along
-``sqrt(p_c) (e_c - p)``: that many rows fit in memory where the block itself wouldn't.
+``1/N sum_n J_n^T (diag(p_n) - p_n p_n^T) J_n = B^T B``. ``B`` has a row per sample and class, a per-sample gradient
+along ``sqrt(p_c) (e_c - p)``: that many rows fit in memory where the block itself wouldn't.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sensitivity_peers.networks import Workload
-
 
 KEPT = 1e-4
 """Share of the trace that a block's factor may lose by dropping its smallest eigenvalues."""

@@ -23,11 +23,13 @@ class Effort:
         rounds_s: On timing all exact methods together.
         passes_s: On the spread of a method's passes.
         run_s: Longest run to the end; what would take longer is extrapolated.
+        layers: Networks with more leave out all methods that are not exact.
     """
 
     rounds_s: float = 40.0
     passes_s: float = 8.0
     run_s: float = 20.0
+    layers: int = 1000
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,10 @@ def largest_error(found: dict[str, float], blocks: dict[str, Block]) -> float | 
 def time_exact(
     runs: dict[str, Callable[[], dict[str, float]]], blocks: dict[str, Block], effort: Effort
 ) -> dict[str, Timed]:
-    """All exact methods, in turn, after a warm-up: the median of 30 rounds, fewer if they are long."""
+    """All exact methods, in turn, after a warm-up: the median of 200 rounds, fewer if they are long."""
     found = {name: run() for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [seconds_of(run)] for name, run in runs.items()}
-    rounds = min(30, max(2, int(effort.rounds_s / (sum(first for (first,) in times.values()) or 1.0))))
+    rounds = min(200, max(2, int(effort.rounds_s / (sum(first for (first,) in times.values()) or 1.0))))
     for _ in range(rounds - 1):
         for name, run in runs.items():
             times[name].append(seconds_of(run))

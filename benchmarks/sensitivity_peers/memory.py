@@ -3,30 +3,24 @@
 import gc
 import multiprocessing
 import pickle
-import resource
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch.nn import functional
 
 from sensitivity_peers.methods import METHODS, Method
 from sensitivity_peers.networks import Workload
-
-LIMIT_GIB = 6
 
 
 def peak_mib(method: Method, load: Workload, counts: dict[str, int]) -> float | None:
     """Highest resident memory while the method prepares and runs, less that just before; None where unknown.
 
-    Before, in the fresh process, the package is imported and two samples have gone forward and backward.
+    Before, in the fresh process, it has run on two samples, so that its code is loaded.
 
     Args:
         method: Its index in ``METHODS`` is what the process is told.
         load: The network.
         counts: Products by layer, of a layerwise method.
-
-    Raises:
-        RuntimeError: It needs more than ``LIMIT_GIB``.
     """
     if not Path("/proc/self/clear_refs").exists():
         return None
@@ -38,14 +32,10 @@ def peak_mib(method: Method, load: Workload, counts: dict[str, int]) -> float | 
 def _measure(index: int, pickled: bytes, counts: dict[str, int], threads: int) -> float:
     torch.set_num_threads(threads)
     method, load = METHODS[index], pickle.loads(pickled)
-    if method.package:
-        __import__(method.package)
-    functional.cross_entropy(load.copy()(load.x[:2]), load.y[:2]).backward()
+    run_once(method, replace(load, x=load.x[:2], y=load.y[:2]), {next(iter(load.layers())): 6})
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     before = _status_kib("VmRSS")
-    limit = _status_kib("VmSize") * 1024 + LIMIT_GIB * 2**30
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     run_once(method, load, counts)
     return (_status_kib("VmHWM") - before) / 1024
 

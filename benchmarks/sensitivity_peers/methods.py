@@ -12,6 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from codesign.design import Dataset, Design
+from codesign.load._fx import graph_from_module
+from codesign.passes import silent
+from codesign.sensitivity._directions import Backward
+from codesign.sensitivity._gauss_newton import Columns, measure
+from codesign.sensitivity.hessian_trace import HessianTrace
 from sensitivity_peers import curvlinops_peer
 from sensitivity_peers.needed import Needed, probes, probes_or_unit_vectors, searched
 from sensitivity_peers.networks import Workload
@@ -47,14 +53,21 @@ class Method:
     stages: int = 0
 
 
-def ours(module: nn.Module, x: Tensor, y: Tensor) -> dict[str, float]:
-    """Traces of all weight tensors by codesign, by layer name."""
-    raise NotImplementedError
-
-
 def prepare_ours(load: Workload) -> Exact:
-    """``sensitivity.hessian_trace``."""
-    return lambda: ours(load.module, load.x, load.y)
+    """``sensitivity.hessian_trace`` of the weights, with its standard errors; the import of the network is not timed."""
+    graph, _ = graph_from_module(load.module, [tuple(load.x.shape[1:])])
+    count = len(load.y)
+    data = Dataset((load.x.numpy(),), load.y.numpy(), {"train": (0, count)})
+    metric = HessianTrace(samples=count, granularity="tensor", activations=False, device="cpu")
+    with metric.objective(Design({"graph": graph, "dataset": data})) as objective:
+        backward = Backward(graph)
+
+    def run() -> dict[str, float]:
+        found = measure(objective, Columns("exact"), backward, channels=False, progress=silent)
+        weights = {name.removesuffix(".weight"): score for name, score in found.parameters.items() if ".weight" in name}
+        return {name: score.value for name, score in weights.items()}
+
+    return run
 
 
 def prepare_backward_passes(load: Workload) -> Exact:
@@ -89,8 +102,7 @@ def prepare_backpack_sampled(load: Workload) -> Passes:
 def _backpack_pass(load: Workload) -> Callable[[object, str], dict[str, float]]:
     from backpack import backpack, extend
 
-    with_adds = any(isinstance(layer, nn.Conv2d) for layer in load.layers().values())
-    module, criterion = extend(load.copy(), use_converter=with_adds), extend(nn.CrossEntropyLoss())
+    module, criterion = extend(load.copy(), use_converter=True), extend(nn.CrossEntropyLoss())
     parameters = dict(module.named_parameters())
     weights = {name: parameters[f"{name}.weight"] for name in load.layers()}
 
@@ -154,7 +166,7 @@ def _curvlinops(name: str, function: str, needed: Needed, stages: int) -> Method
 
 METHODS = (
     Method("codesign hessian_trace", "codesign", prepare_ours, "exact"),
-    Method("plain backward passes", "", prepare_backward_passes, "exact", "one per class, no traces: the floor"),
+    Method("plain backward passes", "", prepare_backward_passes, "exact", "no traces: the floor"),
     Method("BackPACK DiagGGNExact", "backpack", prepare_backpack, "exact"),
     Method("BackPACK DiagGGNMC", "backpack", prepare_backpack_sampled, "passes"),
     Method("PyHessian fork, one batch", "", prepare_fork_kept, "layerwise", "graph kept for all probes"),

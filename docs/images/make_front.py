@@ -1,6 +1,6 @@
 """Draws the Pareto front of a build: `python docs/images/make_front.py build/jets/report.json docs/images/front.svg`.
 
-A tool of the documentation; it needs matplotlib, which the extra `dev` brings and codesign itself does not use.
+A tool of the documentation.
 """
 
 import json
