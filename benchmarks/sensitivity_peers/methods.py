@@ -54,7 +54,7 @@ class Method:
 
 
 def prepare_ours(load: Workload) -> Exact:
-    """``sensitivity.hessian_trace`` of the weights, with its standard errors; the import of the network is not timed."""
+    """``sensitivity.hessian_trace`` of the weights, with their standard errors; importing the network is not timed."""
     graph, _ = graph_from_module(load.module, [tuple(load.x.shape[1:])])
     count = len(load.y)
     data = Dataset((load.x.numpy(),), load.y.numpy(), {"train": (0, count)})
@@ -63,7 +63,7 @@ def prepare_ours(load: Workload) -> Exact:
         backward = Backward(graph)
 
     def run() -> dict[str, float]:
-        found = measure(objective, Columns("exact"), backward, channels=False, progress=silent)
+        found = measure(objective, Columns("exact"), backward, silent)
         weights = {name.removesuffix(".weight"): score for name, score in found.parameters.items() if ".weight" in name}
         return {name: score.value for name, score in weights.items()}
 

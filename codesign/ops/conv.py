@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +15,7 @@ from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._squares import product_squares, sum_squares
 from codesign.ops._windows import Values, Windows
-from codesign.ops.op import Op, QonnxWriter, Shape, SquaredGradients, TorchCall, Work
+from codesign.ops.op import Detail, Op, QonnxWriter, Shape, SquaredGradients, TorchCall, Work
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -144,15 +144,15 @@ class Conv(Op):
         found = transposed(gradients.flatten(0, 1), parameters["weight"], None, *options)
         return [found.reshape(*gradients.shape[:2], *inputs[0].shape[1:])]
 
-    def squared_gradients(self, inputs: list[Tensor], gradients: Tensor, elements: bool) -> dict[str, SquaredGradients]:
+    def squared_gradients(self, inputs: list[Tensor], gradients: Tensor, detail: Detail) -> dict[str, SquaredGradients]:
         """The gradient of the weight is a sum over positions of ``g`` times the patch seen there."""
-        at = gradients.flatten(3)  # [directions, batch, out_channels, positions]
+        at = gradients.flatten(3)  # [batch, directions, out_channels, positions]
         grouped = at.reshape(*at.shape[:2], self.groups, -1, at.shape[3])
-        weight = product_squares(self._patches(inputs[0]), grouped, elements)
+        weight = product_squares(self._patches(inputs[0]), grouped, detail)
         if weight.elements is not None:
             single = weight.elements.reshape(len(weight.elements), -1, *self.windows.kernel)
-            weight = SquaredGradients(weight.channels, single)
-        squares = {"weight": weight, "bias": sum_squares(at.sum(-1), elements)}
+            weight = replace(weight, elements=single)
+        squares = {"weight": weight, "bias": sum_squares(at.sum(-1), detail)}
         return {role: squares[role] for role in self.parameters()}
 
     def _patches(self, x: Tensor) -> Tensor:

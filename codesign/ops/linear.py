@@ -14,7 +14,7 @@ from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._squares import outer_squares, product_squares, sum_squares
-from codesign.ops.op import Op, QonnxWriter, Shape, SquaredGradients, TorchCall, Work
+from codesign.ops.op import Detail, Op, QonnxWriter, Shape, SquaredGradients, TorchCall, Work
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,14 +119,14 @@ class Linear(Op):
         """``g W``."""
         return [gradients @ parameters["weight"]]
 
-    def squared_gradients(self, inputs: list[Tensor], gradients: Tensor, elements: bool) -> dict[str, SquaredGradients]:
+    def squared_gradients(self, inputs: list[Tensor], gradients: Tensor, detail: Detail) -> dict[str, SquaredGradients]:
         """The gradient of the weight is ``g x^T``: at one position, its square is ``g^2 (x^2)^T``."""
         x = inputs[0]
         if x.dim() == 2:
-            bias = sum_squares(gradients, elements)
-            weight = outer_squares(x, bias, elements)
+            bias = sum_squares(gradients, detail)
+            weight = outer_squares(x, bias, detail)
         else:
             patches, at = x.flatten(1, -2).mT, gradients.flatten(2, -2).mT
-            bias = sum_squares(at.sum(-1), elements)
-            weight = product_squares(patches, at, elements)
+            bias = sum_squares(at.sum(-1), detail)
+            weight = product_squares(patches, at, detail)
         return {"weight": weight} | ({} if self.bias is None else {"bias": bias})

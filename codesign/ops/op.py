@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from codesign.arrays import FloatArray
 from codesign.errors import ContractError
@@ -52,23 +52,24 @@ class Work:
     fan_in: int
 
 
+#: How fine squared gradients are wanted: totals alone, those of channels too, or those of single elements too.
+Detail = Literal["tensor", "channel", "element"]
+
+
 @dataclass(frozen=True)
 class SquaredGradients:
-    """Squares of a parameter's per-sample gradients, summed over directions.
+    """Squares of a tensor's per-sample gradients, summed over directions.
 
     Args:
-        channels: Summed over each output channel's elements, ``[batch, channels]``; channels are the parameter's
-            first axis.
-        elements: Summed over the batch, of the parameter's shape; None if not wanted.
+        totals: Summed over all elements, ``[batch]``.
+        channels: Summed over each channel's elements, ``[batch, channels]``; channels are a parameter's first axis, an
+            activation's first after the batch. None if not wanted.
+        elements: Summed over the batch, of the tensor's shape; None if not wanted.
     """
 
-    channels: Tensor
-    elements: Tensor | None
-
-    def plus(self, other: SquaredGradients) -> SquaredGradients:
-        """With the squares along other directions."""
-        both = None if self.elements is None or other.elements is None else self.elements + other.elements
-        return SquaredGradients(self.channels + other.channels, both)
+    totals: Tensor
+    channels: Tensor | None = None
+    elements: Tensor | None = None
 
 
 class QonnxWriter(Protocol):
@@ -167,27 +168,27 @@ class Op(ABC):
         Args:
             inputs: ``[batch, ...]`` each.
             output: What ``forward`` gave for them, ``[batch, ...]``.
-            gradients: At the output, ``[directions, batch, ...]``.
+            gradients: At the output, ``[batch, directions, ...]``.
             parameters: By role.
 
         Returns:
-            ``[directions, batch, ...]`` per input.
+            ``[batch, directions, ...]`` per input.
         """
         import torch
 
         with torch.inference_mode(False), torch.enable_grad():
             leaves = [x.clone().requires_grad_() for x in inputs]
             again = self.forward(leaves, parameters)
-        rows = [torch.autograd.grad(again, leaves, gradient, retain_graph=True) for gradient in gradients]
-        return [torch.stack(column) for column in zip(*rows, strict=True)]
+        rows = [torch.autograd.grad(again, leaves, gradient, retain_graph=True) for gradient in gradients.unbind(1)]
+        return [torch.stack(column, 1) for column in zip(*rows, strict=True)]
 
-    def squared_gradients(self, inputs: list[Tensor], gradients: Tensor, elements: bool) -> dict[str, SquaredGradients]:
+    def squared_gradients(self, inputs: list[Tensor], gradients: Tensor, detail: Detail) -> dict[str, SquaredGradients]:
         """Squares of the per-sample gradient of each parameter, by role.
 
         Args:
             inputs: ``[batch, ...]`` each.
-            gradients: At the output, ``[directions, batch, ...]``.
-            elements: Whether the squares of single elements are wanted.
+            gradients: At the output, ``[batch, directions, ...]``.
+            detail: How fine squares are wanted.
         """
         return {}
 

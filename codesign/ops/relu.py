@@ -59,4 +59,4 @@ class Relu(Op):
         self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]
     ) -> list[Tensor]:
         """What was cut off passes nothing."""
-        return [gradients * output.sign()]
+        return [gradients * output.sign().unsqueeze(1)]

@@ -33,7 +33,7 @@ class Criterion(ABC):
 
     @abstractmethod
     def roots(self, outputs: Tensor, columns: slice) -> Tensor:
-        """Columns ``s`` of a root, ``[columns, batch, outputs]``: the sum of all ``s s^T`` is the Hessian in outputs.
+        """Columns ``s`` of a root, ``[batch, columns, outputs]``: the sum of all ``s s^T`` is the Hessian in outputs.
 
         Args:
             outputs: ``[batch, outputs]``.
@@ -42,7 +42,7 @@ class Criterion(ABC):
 
     @abstractmethod
     def sampled_roots(self, outputs: Tensor, draws: int, generator: Generator) -> Tensor:
-        """Random columns whose ``s s^T`` is the Hessian on average, ``[draws, batch, outputs]``; not scaled."""
+        """Random columns whose ``s s^T`` is the Hessian on average, ``[batch, draws, outputs]``; not scaled."""
 
     @abstractmethod
     def gradients(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -64,8 +64,8 @@ class CrossEntropy(Criterion):
             raise InputError("labels", found, f"0 to {outputs - 1}, by the network's {outputs} outputs")
 
     def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """``torch.nn.functional.cross_entropy``."""
-        return functional.cross_entropy(outputs, labels, reduction="none")
+        """As ``torch.nn.functional.cross_entropy``; classes first, for a softmax over a short last axis is slow."""
+        return -outputs.T.contiguous().log_softmax(0).gather(0, labels.unsqueeze(0))[0]
 
     def gradients(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """``softmax(f) - e_label``."""
@@ -80,24 +80,24 @@ class CrossEntropy(Criterion):
 
         With ``q = sqrt(softmax(f))``, a unit vector, the Hessian ``diag(q^2) - q^2 (q^2)^T`` is
         ``diag(q) (1 - q q^T) diag(q)``. The projector has rank C - 1: its root is made of the columns of the
-        Householder reflection that takes the first axis to ``-q``, without the first one.
+        Householder reflection that takes the first axis to ``-q``, without the first one. With ``u = q + e_1``, column
+        j is ``q (e_j - u q_j / (1 + q_1))``.
         """
-        # Classes first: softmax over a short last axis is slow.
-        q = outputs.T.contiguous().softmax(0).sqrt().T
-        reflected = q.clone()
-        reflected[:, 0] += 1
-        shared = q * reflected / reflected[:, :1]
+        p = outputs.T.contiguous().softmax(0).T.contiguous()  # classes first: a short last axis is slow
+        q = p.sqrt()
+        shared = p / (q[:, :1] + 1)
+        shared[:, 0] = q[:, 0]
         first, last, _ = columns.indices(self.rank(q.shape[1]))
         chosen = q[:, first + 1 : last + 1]
-        found = -chosen.T.unsqueeze(-1) * shared
-        found[:, :, first + 1 : last + 1].diagonal(dim1=0, dim2=2).add_(chosen)
+        found = -chosen.unsqueeze(2) * shared.unsqueeze(1)
+        found[:, :, first + 1 : last + 1].diagonal(dim1=1, dim2=2).add_(chosen)
         return found
 
     def sampled_roots(self, outputs: Tensor, draws: int, generator: Generator) -> Tensor:
         """Gradients for labels drawn from the network's own prediction: ``softmax(f) - e_label``."""
         p = outputs.softmax(1)
         drawn = torch.multinomial(p, draws, replacement=True, generator=generator)
-        return p - functional.one_hot(drawn.T, p.shape[1]).to(p.dtype)
+        return p.unsqueeze(1) - functional.one_hot(drawn, p.shape[1]).to(p.dtype)
 
 
 class SquaredError(Criterion):
@@ -137,11 +137,11 @@ class SquaredError(Criterion):
         """The Hessian is ``2/K`` on the diagonal: one column per output."""
         count = outputs.shape[1]
         unit = torch.eye(count, dtype=outputs.dtype, device=outputs.device)[columns] * (2 / count) ** 0.5
-        return unit.unsqueeze(1).expand(len(unit), *outputs.shape).contiguous()
+        return unit.expand(len(outputs), *unit.shape).contiguous()
 
     def sampled_roots(self, outputs: Tensor, draws: int, generator: Generator) -> Tensor:
         """Random signs."""
-        shape = (draws, *outputs.shape)
+        shape = (len(outputs), draws, outputs.shape[1])
         signs = torch.randint(0, 2, shape, generator=generator, device=outputs.device).to(outputs.dtype) * 2 - 1
         return signs * (2 / outputs.shape[1]) ** 0.5
 

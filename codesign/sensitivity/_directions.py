@@ -7,8 +7,8 @@ from functools import cached_property
 from torch import Tensor
 
 from codesign.graph import Graph
-from codesign.ops._squares import square_sum
-from codesign.ops.op import SquaredGradients
+from codesign.ops._squares import sum_squares
+from codesign.ops.op import Detail, SquaredGradients
 from codesign.torch_forward import role_tensors
 
 
@@ -22,12 +22,12 @@ class Backward:
     Args:
         graph: The network.
         activations: Activations to measure beside all parameters.
-        elements: Whether squares of single elements are wanted.
+        detail: How fine squares are wanted.
     """
 
     graph: Graph
-    activations: frozenset[str] = frozenset()
-    elements: bool = False
+    activations: tuple[str, ...] = ()
+    detail: Detail = "tensor"
 
     @cached_property
     def _needed(self) -> frozenset[str]:
@@ -46,10 +46,10 @@ class Backward:
         Args:
             parameters: By name.
             values: Every tensor for a batch, ``[batch, ...]``.
-            directions: ``[directions, batch, outputs]``.
+            directions: ``[batch, directions, outputs]``.
 
         Returns:
-            Squares by tensor name; channels are a parameter's first axis, an activation's first after the batch.
+            Squares by tensor name.
         """
         found: dict[str, SquaredGradients] = {}
         gradients = {self.graph.outputs[0]: directions}
@@ -58,11 +58,11 @@ class Backward:
                 continue
             gradient = gradients.pop(node.output)
             if node.output in self.activations:
-                found[node.output] = self._activation(gradient)
+                found[node.output] = sum_squares(gradient, self.detail)
             inputs = [values[name] for name in node.inputs]
             roles = node.op.parameters()
             if roles:
-                squares = node.op.squared_gradients(inputs, gradient, self.elements)
+                squares = node.op.squared_gradients(inputs, gradient, self.detail)
                 found |= {roles[role]: square for role, square in squares.items()}
             if self._needed.isdisjoint(node.inputs):
                 continue
@@ -71,10 +71,5 @@ class Backward:
                 if name in self._needed:
                     gradients[name] = gradients[name] + part if name in gradients else part
         return found | {
-            name: self._activation(gradients[name]) for name in self.graph.inputs if name in self.activations
+            name: sum_squares(gradients[name], self.detail) for name in self.graph.inputs if name in self.activations
         }
-
-    def _activation(self, gradient: Tensor) -> SquaredGradients:
-        squares = square_sum(gradient)
-        channels = squares.flatten(2).sum(2) if squares.dim() > 2 else squares
-        return SquaredGradients(channels, squares.sum(0) if self.elements else None)

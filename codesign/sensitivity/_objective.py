@@ -14,7 +14,7 @@ from codesign.design import Split
 from codesign.errors import InputError
 from codesign.graph import Graph, Node
 from codesign.sensitivity._criterion import Criterion
-from codesign.torch_forward import role_tensors
+from codesign.torch_forward import float_forward
 
 #: What is done to a parameter or an activation, by its name, before it is used.
 Changes = Mapping[str, Callable[[Tensor], Tensor]]
@@ -69,8 +69,10 @@ class Objective:
     def batches(self, at_least: int = 1) -> Generator[Batch]:
         """The samples in order, in as few batches as hold them, or in more of equal size where more are asked for."""
         first = next(iter(self.parameters.values()))
-        count = min(max(-(-len(self.rows) // self.batch), at_least), len(self.rows))
-        for rows in np.array_split(self.rows, count):
+        total = len(self.rows)
+        count = min(max(-(-total // self.batch), at_least), total)
+        for index in range(count):
+            rows = self.rows[total * index // count : total * (index + 1) // count]
             inputs = tuple(torch.as_tensor(np.asarray(x[rows])).to(first) for x in self.data.inputs)
             labels = torch.as_tensor(np.asarray(self.data.labels[rows]))
             yield Batch(inputs, labels.to(first.device, first.dtype if labels.is_floating_point() else torch.int64))
@@ -81,15 +83,15 @@ class Objective:
 
     def values(self, batch: Batch, changes: Changes = UNCHANGED) -> dict[str, Tensor]:
         """Every tensor of the network for a batch, with some parameters or activations changed on the way."""
+        if not changes:
+            return float_forward(self.graph, self.parameters, batch.inputs)
 
         def changed(name: str, value: Tensor) -> Tensor:
             return changes[name](value) if name in changes else value
 
         def step(node: Node, values: list[Tensor]) -> Tensor:
-            parameters = role_tensors(node, self.parameters)
-            if changes:
-                roles = node.op.parameters()
-                parameters = {role: changed(roles[role], value) for role, value in parameters.items()}
+            roles = node.op.parameters()
+            parameters = {role: changed(name, self.parameters[name]) for role, name in roles.items()}
             return changed(node.output, node.op.forward(values, parameters))
 
         given = zip(self.graph.inputs, batch.inputs, strict=True)

@@ -42,8 +42,7 @@ class StreamedTrace(Metric):
         from codesign.sensitivity._gauss_newton import measure
         from codesign.sensitivity._validity import remarks
 
-        activations = frozenset(design.graph.activations() if self.activations else ())
-        backward = Backward(design.graph, activations, elements=self.granularity == "element")
-        columns = self.columns(objective, context)
-        found = measure(objective, columns, backward, self.granularity != "tensor", context.progress)
+        activations = tuple(design.graph.activations()) if self.activations else ()
+        backward = Backward(design.graph, activations, self.granularity)
+        found = measure(objective, self.columns(objective, context), backward, context.progress)
         return found, remarks(found, self.relative_error)

@@ -79,7 +79,7 @@ def test_which_tensors(kind: type[TraceEstimator]) -> None:
     case = small((3, 4, 3), 8)
     exact = found(HessianTrace(precision="float64"), case.design)
     both = {
-        tensors: found(kind(precision="float64", relative_error=0.02, tensors=tensors), case.design)  # type: ignore[arg-type]
+        tensors: found(kind(precision="float64", relative_error=0.05, tensors=tensors), case.design)  # type: ignore[arg-type]
         for tensors in ("weights", "parameters", "all")
     }
     assert list(both["weights"].parameters) == ["0.weight", "2.weight"]
@@ -105,7 +105,7 @@ def test_every_kind_of_network(kind: type[TraceEstimator], case: Case) -> None:
 def test_the_hessian_where_operations_bend(kind: type[TraceEstimator]) -> None:
     case, traces = truth(lambda: bent(samples=20))
     newton = found(HessianTrace(precision="float64"), case.design)
-    step = kind(precision="float64", relative_error=0.01, tensors="all")
+    step = kind(precision="float64", relative_error=0.03, max_products=1000, tensors="all")
     sensitivity = found(step, case.design)
     assert (newton.matrix, sensitivity.matrix) == ("gauss_newton", "hessian")
     for name, score in sensitivity.scores.items():

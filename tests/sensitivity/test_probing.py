@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import pytest
@@ -48,9 +49,15 @@ def random(size: int, seed: int = 0) -> np.random.Generator:
     return np.random.default_rng([size, seed])
 
 
-def rotated(eigenvalues: Matrix, seed: int = 0) -> Matrix:
+@cache
+def rotation(size: int) -> Matrix:
+    """Orthonormal columns."""
+    return np.linalg.qr(random(size).standard_normal((size, size)))[0]
+
+
+def rotated(eigenvalues: Matrix) -> Matrix:
     """A symmetric matrix with these eigenvalues."""
-    basis, _ = np.linalg.qr(random(len(eigenvalues), seed).standard_normal((len(eigenvalues),) * 2))
+    basis = rotation(len(eigenvalues))
     return (basis * eigenvalues) @ basis.T
 
 
@@ -79,7 +86,7 @@ def estimate(estimator: Estimator, matrix: Matrix, stop: Stop, seed: int) -> tup
 
 
 @EVERY
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8, 12, 16, 20, 40, 100])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 16, 24, 60])
 @pytest.mark.parametrize("kind", SPECTRA)
 def test_within_three_errors_in_99_of_100_seeds(estimator: Estimator, size: int, kind: str) -> None:
     matrix, seeds = SPECTRA[kind](size), 300
@@ -109,8 +116,9 @@ def test_diagonal_matrices(estimator: Estimator, diagonal: list[float]) -> None:
 def test_low_rank_matrices_are_exact(estimator: Estimator, size: int, rank: int, sign: float) -> None:
     eigenvalues = np.zeros(size)
     eigenvalues[:rank] = np.arange(1.0, rank + 1) * (sign or np.where(np.arange(rank) % 2, -1, 1))
+    matrix = rotated(eigenvalues)
     for seed in range(30):
-        found = estimator(Dense(rotated(eigenvalues, seed)), Stop(0.01, 600), np.random.default_rng(seed))
+        found = estimator(Dense(matrix), Stop(0.01, 600), np.random.default_rng(seed))
         assert found.value == pytest.approx(eigenvalues.sum(), rel=1e-9, abs=1e-9)
         assert found.error <= 1e-9
         assert found.products <= 24
