@@ -118,7 +118,7 @@ def show_sensitivity(console: Console, design: Design, directory: Path) -> None:
         rankings = {name: ranking(found, tensors) for name, found in metrics.items()}
         shown = {name: places for name, places in rankings.items() if places}
         table = Table(title=f"Sensitivity of {title}", title_justify="left")
-        table.add_column("tensor")
+        table.add_column("tensor", overflow="fold", min_width=10)
         for name in shown:
             table.add_column(f"{name}\n[dim]{unit(metrics[name])}[/]", justify="right", no_wrap=True)
         for tensor in tensors:

@@ -127,12 +127,13 @@ class Sensitivity:
     """How much the loss moves when a tensor is perturbed, by one metric.
 
     Args:
-        quantity: What the scores are: the trace or the largest eigenvalue of a tensor's block of ``matrix``,
-            or the loss increase when the tensor alone has ``ranking_bits``.
+        quantity: What the scores are: the trace, or the eigenvalue of largest magnitude, of a tensor's block of
+            ``matrix``; or the loss increase when the tensor alone has ``ranking_bits``.
         matrix: Second derivatives of the loss (``hessian``), or what stands for them; None for a loss increase.
         parameters, activations: Scores by tensor name. An activation's is for a shift of it in one sample, averaged.
         samples: Data samples used.
         loss: Mean loss on them.
+        loss_unit: Unit of losses: nats for cross-entropy.
         channels: Traces of each output channel's elements ``[channels]``, by tensor name.
         channel_errors: Standard errors of those.
         elements: Diagonal of the matrix, of the tensor's shape, by tensor name.
@@ -146,6 +147,7 @@ class Sensitivity:
     activations: dict[str, Score]
     samples: int
     loss: float
+    loss_unit: str = "nats"
     channels: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray])
     channel_errors: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray])
     elements: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray])

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 #: Distributions whose versions a report names.
-ENVIRONMENT = ("numpy", "torch", "scipy", "onnx", "onnxruntime", "qonnx", "hls4ml")
+ENVIRONMENT = ("numpy", "torch", "scipy", "matplotlib", "onnx", "onnxruntime", "qonnx", "hls4ml")
 
 
 class Quiet:

@@ -28,8 +28,8 @@ def density_table(start: Starting, widths: Widths) -> dict[str, dict[int, float]
 def loss_table(start: Starting, metric: str, sensitivity: Sensitivity, widths: Widths) -> dict[str, dict[int, float]]:
     """Expected loss increase per tensor and width.
 
-    From a trace, ``1/2 * (trace / elements) * sum of squared quantization errors`` (HAWQ-V2, eq. 11); from the largest
-    eigenvalue the same with it in place of the mean, which is a bound; a measured loss increase is taken as it is.
+    From a trace, ``1/2 * (trace / elements) * sum of squared quantization errors`` (HAWQ-V2, eq. 11); from the top
+    eigenvalue the same with it in place of the mean; a measured loss increase is taken as it is.
     The quantizer is the one that fine-tuning starts from. For an activation the error is measured on calibration
     data, per sample. Network inputs are left out: their width is given, not chosen.
 

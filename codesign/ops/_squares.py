@@ -66,7 +66,7 @@ def product_squares(x: Tensor, gradients: Tensor, detail: Detail) -> SquaredGrad
     else:
         squares = (stacked @ (x.mT @ x) * stacked).sum(-1)
     channels = squares.reshape(*x.shape[:-2], directions, outputs).sum(-2).flatten(1)
-    return SquaredGradients(channels.sum(1), channels, elements)
+    return SquaredGradients(channels.sum(1), None if detail == "tensor" else channels, elements)
 
 
 def _square_sum(gradients: Tensor) -> Tensor:

@@ -28,11 +28,15 @@ class Summary(Pass):
         from codesign.report._recount import recount, total_weight_bits
 
         layers = recount(context.store.path(design.artifacts["qonnx"].digest))
+        used = design.sensitivity[design.front.metric]
         counted = {
             "bops": (sum(layer.bops for layer in layers), "bit operations"),
             "bops_allocated": (design.allocation.point.cost, "bit operations"),
             "weight_bits_total": (float(total_weight_bits(layers)), "bits"),
-            "predicted_loss_increase": (design.allocation.point.loss, "nats"),
+            "predicted_loss_increase": (
+                design.allocation.point.loss,
+                used.loss_unit,
+            ),
         }
         budget = design.allocation.budget
         if budget is not None:
@@ -108,6 +112,7 @@ def _metric(found: Sensitivity, named: Mapping[str, list[str]]) -> dict[str, Any
         "ranked_by": unit(found),
         "samples": found.samples,
         "loss": found.loss,
+        "loss_unit": found.loss_unit,
         "scores": scores,
         "ranking": {kind: [asdict(place) for place in ranking(found, tensors)] for kind, tensors in named.items()},
     }

@@ -51,7 +51,7 @@ class Block:
             measure: Whether they are random signs, whose ``v H v`` tell how the trace varies over the data.
 
         Raises:
-            InputError: The loss does not depend on the tensor, or is not finite.
+            InputError: They are not finite.
         """
         first = next(iter(self.objective.parameters.values()))
         directions = [torch.as_tensor(column.reshape(self.shape)).to(first) for column in probes.T]

@@ -1,7 +1,7 @@
 """The loss as sensitivity needs it: per sample, with its gradient and a root of its Hessian in the outputs."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -14,6 +14,9 @@ CriterionName = Literal["cross_entropy", "squared_error"]
 
 class Criterion(ABC):
     """A loss of the network's outputs ``[batch, outputs]``, averaged over samples."""
+
+    #: Unit of its values.
+    unit: ClassVar[str]
 
     @abstractmethod
     def check(self, outputs: int, labels: Tensor) -> None:
@@ -51,6 +54,8 @@ class Criterion(ABC):
 
 class CrossEntropy(Criterion):
     """``-log softmax(f)[label]``; labels are class indices ``[batch]``."""
+
+    unit: ClassVar[str] = "nats"
 
     def check(self, outputs: int, labels: Tensor) -> None:
         """Class indices, each with its output, and at least two of those."""
@@ -106,6 +111,8 @@ class SquaredError(Criterion):
     Labels are numbers ``[batch, outputs]``; ``[batch]`` for one output; or class indices ``[batch]``, which stand for
     one-hot numbers.
     """
+
+    unit: ClassVar[str] = "squared error"
 
     def check(self, outputs: int, labels: Tensor) -> None:
         """A number for every output, or a class."""

@@ -80,4 +80,6 @@ def sensitivity(
     """The record of scores that come from the Hessian."""
     parameters = {name: score for name, score in scores.items() if name in objective.parameters}
     activations = {name: score for name, score in scores.items() if name not in parameters}
-    return Sensitivity(quantity, "hessian", parameters, activations, len(objective.rows), loss)
+    return Sensitivity(
+        quantity, "hessian", parameters, activations, len(objective.rows), loss, objective.criterion.unit
+    )

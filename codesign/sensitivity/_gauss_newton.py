@@ -98,6 +98,7 @@ def measure(objective: Objective, columns: Columns, backward: Backward, progress
         activations={name: scores[name] for name in backward.activations},
         samples=totals.count,
         loss=totals.loss / totals.count,
+        loss_unit=objective.criterion.unit,
         channels=channels,
         channel_errors=errors,
         elements=totals.diagonals(),

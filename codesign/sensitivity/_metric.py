@@ -69,10 +69,11 @@ class Metric(Pass):
         from codesign.sensitivity._validity import probe
 
         with self.objective(design) as objective:
-            notices = probe(objective)
-            found, more = self.measure(objective, design, context)
-        named = {f"{self.key()}.{index}": text for index, text in enumerate([*more, *notices])}
-        return {"sensitivity": {self.key(): found}, "notices": named}
+            # By one name for all metrics, which would say the same.
+            notices = {f"sensitivity.{index}": text for index, text in enumerate(probe(objective))}
+            found, remarks = self.measure(objective, design, context)
+        notices |= {f"{self.key()}.{index}": f"{self.name}: {text}" for index, text in enumerate(remarks)}
+        return {"sensitivity": {self.key(): found}, "notices": notices}
 
     @abstractmethod
     def measure(self, objective: "Objective", design: Design, context: Context) -> tuple[Sensitivity, list[str]]:

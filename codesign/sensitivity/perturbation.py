@@ -74,6 +74,7 @@ class Perturbation(Metric):
             activations={name: score for name, score in scores.items() if name not in weights},
             samples=len(floats),
             loss=float(floats.mean()),
+            loss_unit=objective.criterion.unit,
             increases=increases,
             ranking_bits=self.ranking_bits,
         )

@@ -28,6 +28,8 @@ class TopEigenvalue(BlockMetric):
     The error of the probes is what the eigenpair leaves of H v - lambda v, which bounds the eigenvalue's error.
 
     Args:
+        relative_error: Ten times the tolerance of Lanczos; what the note about errors goes by.
+        max_products: Most products of a block with a vector on one part of the data; an error if they are not enough.
         parts: Parts of the data.
         statistic: "mean" or "mean_plus_deviation".
     """
@@ -75,16 +77,21 @@ class TopEigenvalue(BlockMetric):
         if not block.products(start[:, None]).any():
             return 0.0, 0.0
 
+        done = 0
+
         def product(vector: Matrix) -> Matrix:
+            nonlocal done
+            done += 1
+            if done > self.max_products:
+                found = f"no eigenvalue in {self.max_products} products"
+                raise InputError(f"tensor {block.tensor!r}", found, "", "raise max_products or relative_error")
             return block.products(vector.reshape(-1, 1))[:, 0]
 
         arpack: Any = linalg  # scipy has no types
         operator = arpack.LinearOperator((block.size, block.size), matvec=product, dtype=np.float64)
-        tolerance = self.relative_error / 10
-        try:
-            values, vectors = arpack.eigsh(operator, 1, v0=start, tol=tolerance, maxiter=self.max_products)
-        except arpack.ArpackNoConvergence:
-            found = f"no eigenvalue in {self.max_products} products"
-            raise InputError(f"tensor {block.tensor!r}", found, "", "raise max_products or relative_error") from None
+        # Every restart takes at least one product, so that the limit above is met first.
+        limits = {"tol": self.relative_error / 10, "maxiter": self.max_products}
+        values, vectors = arpack.eigsh(operator, 1, v0=start, **limits)
         value, vector = float(values[0]), vectors[:, 0]
-        return value, float(np.linalg.norm(product(vector) - value * vector))
+        rest = block.products(vector.reshape(-1, 1))[:, 0] - value * vector
+        return value, float(np.linalg.norm(rest))

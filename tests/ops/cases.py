@@ -113,13 +113,14 @@ def assert_pulls_back(op: Op, inputs: list[Tensor], parameters: Mapping[str, Ten
     """Gradients at the inputs are autograd's."""
     leaves = [x.clone().requires_grad_() for x in inputs]
     output = op.forward(leaves, parameters)
-    gradients = torch.randn(directions, *output.shape, generator=torch.Generator().manual_seed(5)).double()
+    shape = (len(output), directions, *output.shape[1:])
+    gradients = torch.randn(shape, generator=torch.Generator().manual_seed(5)).double()
     found = op.pull_back(inputs, output.detach(), gradients, parameters)
     assert len(found) == len(inputs)
-    for index, gradient in enumerate(gradients):
+    for index, gradient in enumerate(gradients.unbind(1)):
         wanted = torch.autograd.grad(output, leaves, gradient, retain_graph=True)
         for stacked, one in zip(found, wanted, strict=True):
-            torch.testing.assert_close(stacked[index], one, rtol=1e-10, atol=1e-12)
+            torch.testing.assert_close(stacked[:, index], one, rtol=1e-10, atol=1e-12)
 
 
 def squares_by_autograd(
@@ -131,17 +132,32 @@ def squares_by_autograd(
         forward: Of one batch.
         x: ``[batch, ...]``.
         parameters: By role.
-        g: At the output, ``[directions, batch, ...]``.
+        g: At the output, ``[batch, directions, ...]``.
     """
     leaves = {role: value.clone().requires_grad_() for role, value in parameters.items()}
     squares = {role: torch.zeros(len(x), *value.shape).double() for role, value in parameters.items()}
     for sample, row in enumerate(x):
         output = forward(row[None], leaves)
-        for direction in g:
-            found = torch.autograd.grad(output, list(leaves.values()), direction[sample][None], retain_graph=True)
+        for direction in g[sample]:
+            found = torch.autograd.grad(output, list(leaves.values()), direction[None], retain_graph=True)
             for role, gradient in zip(leaves, found, strict=True):
                 squares[role][sample] += gradient.square()
     return {
-        role: SquaredGradients(value.flatten(2).sum(2) if value.dim() > 2 else value, value.sum(0))
+        role: SquaredGradients(
+            value.flatten(1).sum(1), value.flatten(2).sum(2) if value.dim() > 2 else value, value.sum(0)
+        )
         for role, value in squares.items()
     }
+
+
+def assert_squares(found: Mapping[str, SquaredGradients], wanted: Mapping[str, SquaredGradients], detail: str) -> None:
+    """Squares as fine as wanted, and no finer."""
+    assert found.keys() == wanted.keys()
+    for role, squares in found.items():
+        torch.testing.assert_close(squares.totals, wanted[role].totals, rtol=1e-10, atol=1e-14)
+        assert (squares.channels is not None) == (detail != "tensor")
+        assert (squares.elements is not None) == (detail == "element")
+        if squares.channels is not None:
+            torch.testing.assert_close(squares.channels, wanted[role].channels, rtol=1e-10, atol=1e-14)
+        if squares.elements is not None:
+            torch.testing.assert_close(squares.elements, wanted[role].elements, rtol=1e-10, atol=1e-14)

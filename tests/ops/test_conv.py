@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
@@ -14,11 +15,13 @@ from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.load._fx import graph_from_module
 from codesign.ops.conv import Conv
+from codesign.ops.linear import Linear
 from codesign.ops.op import Work
 from tests.ops.cases import (
     Layer,
     assert_pulls_back,
     assert_same_values,
+    assert_squares,
     assert_tight,
     convolutions,
     random_codes,
@@ -128,17 +131,24 @@ def test_magnitude_of_huge_numbers_does_not_wrap() -> None:
 def test_gradients_are_autograds(layer: Layer) -> None:
     x, parameters = layer.inputs(), layer.parameters()
     assert_pulls_back(layer.op, [x], parameters)
-    g = torch.randn(2, *layer.module(x).shape, generator=torch.Generator().manual_seed(3)).double()
+    output = layer.module(x)
+    shape = (len(output), 2, *output.shape[1:])
+    g = torch.randn(shape, generator=torch.Generator().manual_seed(3)).double()
     wanted = squares_by_autograd(lambda x, leaves: layer.op.forward([x], leaves), x, parameters, g)
-    for elements in (True, False):
-        found = layer.op.squared_gradients([x], g, elements)
-        assert found.keys() == parameters.keys()
-        for role, squares in found.items():
-            torch.testing.assert_close(squares.channels, wanted[role].channels, rtol=1e-10, atol=1e-14)
-            assert (squares.elements is not None) == elements
-            if squares.elements is not None:
-                assert squares.elements.shape == parameters[role].shape
-                torch.testing.assert_close(squares.elements, wanted[role].elements, rtol=1e-10, atol=1e-14)
+    for detail in ("tensor", "channel", "element"):
+        assert_squares(layer.op.squared_gradients([x], g, detail), wanted, detail)
+
+
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=4), st.integers(1, 3), st.booleans())
+def test_gradients_of_linear_layers_are_autograds(sizes: list[int], outputs: int, bias: bool) -> None:
+    module = nn.Linear(sizes[-1], outputs, bias=bias).double()
+    layer = Layer(module, Linear("weight", "bias" if bias else None), tuple(sizes[1:]), seed=0)
+    x, parameters = layer.inputs(), layer.parameters()
+    assert_pulls_back(layer.op, [x], parameters)
+    g = torch.randn((len(x), 2, *layer.module(x).shape[1:]), generator=torch.Generator().manual_seed(3)).double()
+    wanted = squares_by_autograd(lambda x, leaves: layer.op.forward([x], leaves), x, parameters, g)
+    for detail in ("tensor", "channel", "element"):
+        assert_squares(layer.op.squared_gradients([x], g, detail), wanted, detail)
 
 
 def test_work_is_one_product_per_weight_and_position() -> None:

@@ -67,7 +67,7 @@ def test_forward_is_the_modules(layer: Layer) -> None:
     torch.testing.assert_close(found, layer.module(x))
     assert layer.op.shape("pool", [layer.shape], {}) == tuple(found.shape[1:])
     assert_pulls_back(layer.op, [x], {})
-    assert layer.op.squared_gradients([x], found[None], True) == {}
+    assert layer.op.squared_gradients([x], found.unsqueeze(1), "element") == {}
 
 
 @given(pools() | means())
