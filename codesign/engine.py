@@ -167,6 +167,8 @@ def _read_fields(step: Pass) -> list[str]:
 def _digest(fields: Fields, name: str) -> str:
     field, _, key = name.partition(".")
     value = fields.get(field)
+    if field in COLLECTIONS and not key and value is not None:
+        return digest_json([list(value), value])  # which entry is the first can matter
     return digest_json(value.get(key) if key and value is not None else value)
 
 

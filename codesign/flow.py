@@ -189,6 +189,8 @@ def _targets(setting: Setting, flow: Flow) -> tuple[list[str], str]:
     if ".".join(parts) in registry():
         raise InputError(f"{setting.where}, {setting.key}", "a pass, not an option", f"{setting.key}.OPTION")
     methods = [name for name in flow.passes if stage(name) == parts[0]]
+    if not methods and not setting.explicit:  # a build file serves several flows
+        return [], parts[1]
     if not methods:
         raise InputError(f"{setting.where}, {setting.key}", f"no pass of this stage in flow {flow.name!r}", "")
     having = [name for name in methods if parts[1] in _options(name)]

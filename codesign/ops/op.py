@@ -190,6 +190,10 @@ class Op(ABC):
             gradients: At the output, ``[batch, directions, ...]``.
             detail: How fine squares are wanted.
         """
+        if self.parameters():
+            raise ContractError(
+                f"operation {self.kind}", "no squared_gradients", "one for an operation with parameters"
+            )
         return {}
 
 

@@ -24,13 +24,13 @@ class Block:
         objective: The loss.
         tensor: Name of the parameter or activation.
         parts: How many the data is divided into, at least.
-        sums: Per part of the data, samples, probes and the sum of ``v H v`` over both.
+        sums: Per part of the data, samples, estimates and the sum of ``v H v`` over both.
     """
 
     objective: Objective
     tensor: str
     parts: int = PARTS
-    sums: dict[int, tuple[int, int, float]] = field(default_factory=dict[int, tuple[int, int, float]])
+    sums: dict[int, tuple[int, int, float]] = field(init=False, default_factory=dict[int, tuple[int, int, float]])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -43,12 +43,13 @@ class Block:
         """Rows of the block."""
         return int(np.prod(self.shape))
 
-    def products(self, probes: Matrix, measure: bool = False) -> Matrix:
+    def products(self, probes: Matrix, traces: int = 0) -> Matrix:
         """``H V`` for columns ``V``, ``[size, columns]``: the gradient is differentiated again along each.
 
         Args:
             probes: The columns.
-            measure: Whether they are random signs, whose ``v H v`` tell how the trace varies over the data.
+            traces: Of how many traces (or values) the sum of all ``v H v`` is an estimate; how it varies over the data
+                is then kept. 0 if of none.
 
         Raises:
             InputError: They are not finite.
@@ -72,13 +73,13 @@ class Block:
             if not np.isfinite(part).all():
                 raise InputError(f"tensor {self.tensor!r}", "second derivatives that are not finite", "data in range")
             total += part
-            if measure:
+            if traces:
                 samples, count, value = self.sums.get(index, (len(batch), 0, 0.0))
-                self.sums[index] = samples, count + probes.shape[1], value + float((probes * part).sum())
+                self.sums[index] = samples, count + traces, value + float((probes * part).sum())
         return total / len(self.objective.rows)
 
     def data_error(self) -> float:
-        """Standard error of the trace that the finite data leaves, from the spread over its parts."""
+        """Standard error that the finite data leaves, from the spread over its parts."""
         parts = np.array([(samples, value / samples / count) for samples, count, value in self.sums.values()])
         if len(parts) < 2:
             return 0.0

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -54,6 +54,8 @@ class BlockMetric(Metric):
 @dataclass(frozen=True)
 class TraceEstimator(BlockMetric):
     """A pass that estimates traces of the Hessian itself, whatever the network's operations are."""
+
+    distributions: ClassVar[tuple[str, ...]] = ("torch", "scipy")
 
     @abstractmethod
     def estimator(self) -> Estimator:

@@ -7,6 +7,7 @@ matrix with the exact root, the Monte Carlo Fisher with drawn columns, the empir
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -33,7 +34,7 @@ class Columns:
         seed: For those.
     """
 
-    kind: str
+    kind: Literal["exact", "drawn", "gradient"]
     draws: int = 0
     seed: int = 0
 
@@ -47,7 +48,8 @@ class Columns:
             starts = range(0, criterion.rank(outputs.shape[1]), COLUMNS)
             return [(criterion.roots(outputs, slice(start, start + COLUMNS)) for start in starts)]
         half = self.draws // 2
-        return [[criterion.sampled_roots(outputs, half, generator) / half**0.5] for _ in range(2)]
+        counts = [min(COLUMNS, half - start) for start in range(0, half, COLUMNS)]
+        return [(criterion.sampled_roots(outputs, count, generator) / half**0.5 for count in counts) for _ in range(2)]
 
 
 @torch.inference_mode()
@@ -81,6 +83,12 @@ def measure(objective: Objective, columns: Columns, backward: Backward, progress
         progress("squared gradients", totals.count, len(objective.rows))
     scores = totals.scores(sizes)
     parameters = {name: scores[name] for name in objective.parameters if name in scores}
+    if not any(score.value for score in parameters.values()):
+        what = "gradient" if columns.kind == "gradient" else "curvature in the outputs"
+        found = f"no {what} for any of {totals.count} samples: every prediction is certain"
+        raise InputError(
+            "loss", found, "a loss that depends on the weights", "give other data, or precision = 'float64'"
+        )
     for name, score in parameters.items():
         if score.value == 0:
             raise InputError(

@@ -16,8 +16,8 @@ from codesign.passes import Context, Pass
 if TYPE_CHECKING:
     from codesign.sensitivity._objective import Objective
 
-#: Where no batch is asked for: as many samples as keep the gradients at the front of a backward pass about this large
-#: (in numbers: 32 MiB of float32, near a cache's size), but not more than so many.
+#: Where no batch is asked for: as many samples as keep the gradients at the front of a backward pass, about three
+#: tensors, together this large (in numbers: 32 MiB of float32, near a cache's size), but not more than so many.
 FRONT, BATCH = 2**23, 512
 
 

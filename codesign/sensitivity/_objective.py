@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,12 +68,18 @@ class Objective:
         return self.graph.shapes()[self.graph.outputs[0]][0]
 
     def batches(self, at_least: int = 1) -> Generator[Batch]:
-        """The samples in order, in as few batches as hold them, or in more of equal size where more are asked for."""
+        """The samples in as few batches as hold them.
+
+        Args:
+            at_least: Where more batches are asked for, each is a fair part of the data: samples are dealt out, since
+                files are often sorted by class.
+        """
         first = next(iter(self.parameters.values()))
         total = len(self.rows)
         count = min(max(-(-total // self.batch), at_least), total)
         for index in range(count):
-            rows = self.rows[total * index // count : total * (index + 1) // count]
+            block = slice(total * index // count, total * (index + 1) // count)
+            rows = self.rows[block if at_least == 1 else slice(index, None, count)]
             inputs = tuple(torch.as_tensor(np.asarray(x[rows])).to(first) for x in self.data.inputs)
             labels = torch.as_tensor(np.asarray(self.data.labels[rows]))
             yield Batch(inputs, labels.to(first.device, first.dtype if labels.is_floating_point() else torch.int64))
@@ -131,10 +138,14 @@ class Objective:
 
 @contextmanager
 def reproducible() -> Generator[None]:
-    """The same numbers twice on a GPU: whole float32 products and fixed algorithms."""
-    flags = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
-    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True
+    """Whole float32 products, and on a GPU fixed algorithms, whatever the process is set to."""
+    cudnn: Any = torch.backends.cudnn
+    flags = cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark
+    precision = torch.get_float32_matmul_precision()
+    cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = False, True, False
+    torch.set_float32_matmul_precision("highest")
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = flags
+        cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = flags
+        torch.set_float32_matmul_precision(precision)

@@ -1,8 +1,12 @@
-"""Traces of a matrix that can only be multiplied, from random probes, to a requested error."""
+"""Traces of a matrix that can only be multiplied, from random probes, to a requested error.
+
+No estimator takes more products than the matrix has rows where the limit allows that many: then the diagonal itself is
+taken, and nothing is left to chance.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +14,16 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float64]
 #: Probes of the first round; fewer know their own spread badly.
 FIRST_ROUND = 16
+#: Those of Hutchinson's: v A v is skewed where a few directions hold the trace, and its spread takes more to show.
+MANY = 64
+#: Up to this size the diagonal is taken at once.
+SMALL = 64
+#: The spread of few, skewed values understates the error of their mean: widened, three errors cover 99 of 100 cases
+#: over spectra of all kinds. XTrace's values have a sketch in common, which takes more.
+MARGIN = 1.2
+SHARED = 1.35
+#: Probability that a normal variable is below three standard deviations.
+CERTAIN = 0.99865
 #: Of the largest diagonal entry of a triangular factor: smaller ones are zero but for rounding.
 RANK = 1e-8
 
@@ -22,8 +36,8 @@ class Symmetric(Protocol):
         """Rows."""
         ...
 
-    def products(self, probes: Matrix, measure: bool = False) -> Matrix:
-        """The product with columns; ``measure`` says that they are random signs."""
+    def products(self, probes: Matrix, traces: int = 0) -> Matrix:
+        """The product with columns v; ``traces`` says of how many traces the sum of all v A v is an estimate."""
         ...
 
 
@@ -60,8 +74,11 @@ def hutchinson(matrix: Symmetric, stop: Stop, generator: np.random.Generator) ->
     """``mean of v A v`` over random signs v (Hutchinson 1990); the error falls as one over the root of the probes."""
     forms = np.zeros(0)
     while True:
-        probes = _signs(generator, matrix.size, _round(len(forms), stop.products))
-        forms = np.concatenate([forms, np.einsum("nk,nk->k", probes, matrix.products(probes, measure=True))])
+        count = _round(len(forms), stop.products, MANY)
+        if _small(matrix.size, len(forms), count, stop):
+            return _diagonal(matrix, len(forms))
+        probes = _signs(generator, matrix.size, count)
+        forms = np.concatenate([forms, np.einsum("nk,nk->k", probes, matrix.products(probes, traces=count))])
         estimate = Estimate(float(forms.mean()), _error(forms), len(forms))
         if stop.met(estimate) or len(forms) >= stop.products:
             return estimate
@@ -75,27 +92,25 @@ def hutchpp(matrix: Symmetric, stop: Stop, generator: np.random.Generator) -> Es
     what is known of G and Q gives the new rest without another product.
     """
     size = matrix.size
-    sketched, probes, products = np.zeros((size, 0)), np.zeros((size, 0)), np.zeros((size, 0))
-    basis, mapped = np.zeros((size, 0)), np.zeros((size, 0))
+    sketch, rest = _Sketch.empty(size), np.zeros((2, size, 0))
+    used = 0
     while True:
-        count = max(_round(3 * probes.shape[1], stop.products) // 3, 2)
-        sketch = _signs(generator, size, count)
-        sketched = np.hstack([sketched, matrix.products(sketch, measure=True)])
-        more = _extended(basis, sketched[:, -count:])
-        basis, mapped = np.hstack([basis, more]), np.hstack([mapped, matrix.products(more)])
+        count = _round(rest.shape[2], stop.products // 3)
+        if _small(size, used, 3 * count, stop):
+            return _diagonal(matrix, used)
+        sketch = sketch.extended(matrix, _signs(generator, size, count))
         fresh = _signs(generator, size, count)
-        probes, products = np.hstack([probes, fresh]), np.hstack([products, matrix.products(fresh, measure=True)])
-        inside = basis.T @ probes
+        rest = np.concatenate([rest, [fresh, matrix.products(fresh, traces=fresh.shape[1])]], axis=2)
+        used = sketch.products + rest.shape[2]
+        probes, products = rest
+        inside = sketch.basis.T @ probes
         forms = (
             np.einsum("nk,nk->k", probes, products)
-            - 2 * np.einsum("mk,mk->k", inside, mapped.T @ probes)
-            + np.einsum("mk,mk->k", inside, basis.T @ mapped @ inside)
+            - 2 * np.einsum("mk,mk->k", inside, sketch.mapped.T @ probes)
+            + np.einsum("mk,mk->k", inside, sketch.inner @ inside)
         )
-        whole = basis.shape[1] >= size  # nothing is left outside
-        value = float(np.einsum("nm,nm->", basis, mapped)) + (0.0 if whole else float(forms.mean()))
-        used = sketched.shape[1] + basis.shape[1] + probes.shape[1]
-        estimate = Estimate(value, 0.0 if whole else _error(forms), used)
-        if stop.met(estimate) or used + 6 > stop.products:
+        estimate = Estimate(float(np.trace(sketch.inner) + forms.mean()), _error(forms), used)
+        if stop.met(estimate) or used + 3 > stop.products:
             return estimate
 
 
@@ -104,56 +119,115 @@ def xtrace(matrix: Symmetric, stop: Stop, generator: np.random.Generator) -> Est
 
     With Y = A Omega and Q an orthonormal basis of Y, probe i's estimate is exact on the span of the other columns of Y,
     ``Q (1 - s_i s_i^T) Q^T``, and ``w_i A w_i`` of what remains; s_i is the direction in Q that only column i needs, a
-    column of R^-T scaled to one. The mean over i is the estimate, their spread its error (section 2.3 there).
+    column of R^-T scaled to one. The mean over i is the estimate. Their spread is its error (section 2.3 there), but
+    for what they have in common: they share one sketch, so it is widened by a factor.
     """
     size = matrix.size
-    probes, sketched = np.zeros((size, 0)), np.zeros((size, 0))
-    basis, mapped = np.zeros((size, 0)), np.zeros((size, 0))
+    sketch = _Sketch.empty(size)
     while True:
-        count = max(min(_round(2 * probes.shape[1], stop.products) // 2, size - probes.shape[1]), 1)
-        fresh = _signs(generator, size, count)
-        probes, sketched = np.hstack([probes, fresh]), np.hstack([sketched, matrix.products(fresh, measure=True)])
-        more = _extended(basis, sketched[:, -count:])
-        basis, mapped = np.hstack([basis, more]), np.hstack([mapped, matrix.products(more)])
-        used = probes.shape[1] + basis.shape[1]
-        if basis.shape[1] < probes.shape[1] or basis.shape[1] >= size:  # the basis holds all of the matrix
-            return Estimate(float(np.einsum("nm,nm->", basis, mapped)), 0.0, used)
-        estimates = _leave_one_out(probes, sketched, basis, mapped)
-        estimate = Estimate(float(estimates.mean()), _error(estimates), used)
-        if stop.met(estimate) or used + 4 > stop.products:
+        done = sketch.probes.shape[1]
+        count = _round(done, stop.products // 2)
+        if _small(size, sketch.products, 2 * count, stop):
+            return _diagonal(matrix, sketch.products)
+        count = min(count, size - done)
+        if count < 1:  # the sketch is the whole space
+            return Estimate(float(np.trace(sketch.inner)), 0.0, sketch.products)
+        sketch = sketch.extended(matrix, _signs(generator, size, count))
+        if sketch.basis.shape[1] < sketch.probes.shape[1]:  # the matrix has no more than that
+            return Estimate(float(np.trace(sketch.inner)), 0.0, sketch.products)
+        estimates = _leave_one_out(sketch)
+        estimate = Estimate(float(estimates.mean()), SHARED * _error(estimates), sketch.products)
+        if stop.met(estimate) or sketch.products + 2 > stop.products:
             return estimate
 
 
-def _leave_one_out(probes: Matrix, sketched: Matrix, basis: Matrix, mapped: Matrix) -> Matrix:
+@dataclass(frozen=True)
+class _Sketch:
+    """What a matrix A does to random signs, and an orthonormal basis of that.
+
+    Args:
+        probes: Omega, ``[size, probes]``.
+        sketched: A Omega.
+        basis: Q.
+        mapped: A Q.
+    """
+
+    probes: Matrix
+    sketched: Matrix
+    basis: Matrix
+    mapped: Matrix
+
+    @classmethod
+    def empty(cls, size: int) -> "_Sketch":
+        """Of no probes."""
+        return cls(*[np.zeros((size, 0))] * 4)
+
+    def extended(self, matrix: Symmetric, fresh: Matrix) -> "_Sketch":
+        """With more probes."""
+        products = matrix.products(fresh, traces=fresh.shape[1])
+        more = _extension(self.basis, products)
+        return _Sketch(
+            np.hstack([self.probes, fresh]),
+            np.hstack([self.sketched, products]),
+            np.hstack([self.basis, more]),
+            np.hstack([self.mapped, matrix.products(more)]),
+        )
+
+    @property
+    def products(self) -> int:
+        """With the matrix, so far."""
+        return self.probes.shape[1] + self.basis.shape[1]
+
+    @property
+    def inner(self) -> Matrix:
+        """``Q^T A Q``."""
+        return self.basis.T @ self.mapped
+
+
+def _leave_one_out(sketch: _Sketch) -> Matrix:
     """XTrace's estimate of every probe, ``[probes]``."""
-    alone = np.linalg.inv(basis.T @ sketched).T
+    probes, inner = sketch.probes, sketch.inner
+    alone = np.linalg.inv(sketch.basis.T @ sketch.sketched).T
     alone /= np.linalg.norm(alone, axis=0)
-    inner = basis.T @ mapped
-    inside = basis.T @ probes
+    inside = sketch.basis.T @ probes
     inside = inside - alone * np.einsum("mk,mk->k", alone, inside)
     return (
         np.trace(inner)
         - np.einsum("mk,mk->k", alone, inner @ alone)
-        + np.einsum("nk,nk->k", probes, sketched)
-        - 2 * np.einsum("mk,mk->k", inside, mapped.T @ probes)
+        + np.einsum("nk,nk->k", probes, sketch.sketched)
+        - 2 * np.einsum("mk,mk->k", inside, sketch.mapped.T @ probes)
         + np.einsum("mk,mk->k", inside, inner @ inside)
     )
 
 
-def _extended(basis: Matrix, columns: Matrix) -> Matrix:
+def _extension(basis: Matrix, columns: Matrix) -> Matrix:
     """Orthonormal columns that, with the basis, span the new columns too; fewer where those hold nothing new."""
+    from scipy import linalg
+
     lengths = np.linalg.norm(columns, axis=0)
     rest = columns
     for _ in range(2):  # once more, for what rounding left
         rest = rest - basis @ (basis.T @ rest)
-    factor, triangle = np.linalg.qr(rest)
+    # Pivoted, so that what is left out lies in the span of what is kept.
+    decompose = cast("Callable[..., tuple[Matrix, Matrix, Matrix]]", linalg.qr)  # pyright: ignore[reportUnknownMemberType]
+    factor, triangle, _ = decompose(rest, mode="economic", pivoting=True)
     new = np.abs(np.diag(triangle)) > RANK * max(float(lengths.max()), np.finfo(np.float64).tiny)
     return factor[:, new]
 
 
-def _round(done: int, most: int) -> int:
+def _diagonal(matrix: Symmetric, used: int) -> Estimate:
+    """The trace itself, where that takes no more products than the next round would bring it to."""
+    return Estimate(float(np.trace(matrix.products(np.eye(matrix.size), traces=1))), 0.0, used + matrix.size)
+
+
+def _small(size: int, used: int, more: int, stop: Stop) -> bool:
+    """Whether taking the diagonal is worth it, and allowed."""
+    return (size <= SMALL or used + more >= size) and used + size <= stop.products
+
+
+def _round(done: int, most: int, least: int = FIRST_ROUND) -> int:
     """Probes of the next round: half as many again as there are, within the limit."""
-    return max(min(max(FIRST_ROUND, done // 2), most - done), 1)
+    return max(min(max(least, done // 2), most - done), 1)
 
 
 def _signs(generator: np.random.Generator, size: int, count: int) -> Matrix:
@@ -161,4 +235,10 @@ def _signs(generator: np.random.Generator, size: int, count: int) -> Matrix:
 
 
 def _error(forms: Matrix) -> float:
-    return float(forms.std(ddof=1) / np.sqrt(len(forms))) if len(forms) > 1 else float("inf")
+    """Standard error of the mean of few values: a third of what Student's t gives for three, with a margin."""
+    from scipy.special import stdtrit
+
+    if len(forms) < 2:
+        return float("inf")
+    wider = float(stdtrit(len(forms) - 1, CERTAIN)) / 3
+    return MARGIN * wider * float(forms.std(ddof=1) / np.sqrt(len(forms)))

@@ -33,7 +33,9 @@ class Comparison(Pass):
         longest = max(len(tensors) for tensors in named.values())
         content = io.BytesIO()
         library: Any = matplotlib
-        with library.rc_context({"svg.hashsalt": "codesign", "svg.fonttype": "none", "font.size": 9}):
+        with library.rc_context(
+            {**library.rcParamsDefault, "svg.hashsalt": "codesign", "svg.fonttype": "none", "font.size": 9}
+        ):
             figure: Any = Figure((3.4 * len(metrics) + 0.6, len(named) * (1.0 + 0.28 * longest)), layout="constrained")
             panels: Any = figure.subplots(len(named), len(metrics), squeeze=False)
             for row, (title, tensors) in enumerate(named.items()):

@@ -23,19 +23,20 @@ DENSE = 16
 class TopEigenvalue(BlockMetric):
     """Eigenvalue of largest magnitude of every weight's block of the Hessian (HAWQ, arXiv 1905.03696), by Lanczos.
 
-    It is found on several parts of the data: their mean is the value, their spread the error of the data. With
-    statistic = "mean_plus_deviation" the value is |mean| + deviation over the parts (Q-BERT, arXiv 1909.05840).
+    Its error is that of v H v over parts of the data, with v the eigenvector, which is right to first order.
+    With statistic = "mean_plus_deviation" eigenvalues are found on parts of the data, and the value is |mean| +
+    deviation over the parts (Q-BERT, arXiv 1909.05840): the fewer samples in a part, the larger it is.
     The error of the probes is what the eigenpair leaves of H v - lambda v, which bounds the eigenvalue's error.
 
     Args:
         relative_error: Ten times the tolerance of Lanczos; what the note about errors goes by.
-        max_products: Most products of a block with a vector on one part of the data; an error if they are not enough.
+        max_products: Most products of a block with a vector in one search; an error if they are not enough.
+        statistic: "whole" for the eigenvalue on all samples, or "mean_plus_deviation".
         parts: Parts of the data.
-        statistic: "mean" or "mean_plus_deviation".
     """
 
+    statistic: Literal["whole", "mean_plus_deviation"] = "whole"
     parts: int = 8
-    statistic: Literal["mean", "mean_plus_deviation"] = "mean"
 
     writes: ClassVar[tuple[str, ...]] = ("sensitivity.top_eigenvalue", "notices")
     distributions: ClassVar[tuple[str, ...]] = ("torch", "scipy")
@@ -46,37 +47,53 @@ class TopEigenvalue(BlockMetric):
         self.require("parts", self.parts >= 2, "2 or more, for a standard error")
 
     def measure(self, objective: "Objective", design: Design, context: Context) -> tuple[Sensitivity, list[str]]:
-        """One block after another, on one part of the data after another."""
-        from codesign.sensitivity._block import Block
+        """One block after another."""
         from codesign.sensitivity._validity import remarks
 
         if self.parts > len(objective.rows):
             raise InputError(f"{self.name}, parts", f"{self.parts} of {len(objective.rows)} samples", "fewer parts")
         loss = float(objective.all_losses().mean())
-        parts = [objective.part(rows) for rows in np.array_split(objective.rows, self.parts)]
-        scores: dict[str, Score] = {}
-        for name, generator in self.generators(design, context):
-            blocks = [Block(part, name, parts=1) for part in parts]
-            pairs = np.array([self._eigenvalue(block, generator) for block in blocks])
-            mean, deviation = float(pairs[:, 0].mean()), float(pairs[:, 0].std(ddof=1))
-            value = mean if self.statistic == "mean" else abs(mean) + deviation
-            left = float(pairs[:, 1].mean())
-            scores[name] = Score(value, deviation / self.parts**0.5, left, blocks[0].size)
+        score = self._whole if self.statistic == "whole" else self._over_parts
+        scores = {name: score(objective, name, generator) for name, generator in self.generators(design, context)}
         found = sensitivity(objective, scores, "eigenvalue", loss)
         return found, remarks(found, self.relative_error)
 
-    def _eigenvalue(self, block: "Block", generator: np.random.Generator) -> tuple[float, float]:
-        """An eigenvalue, and the length of what its vector leaves of the eigenvalue equation."""
+    def _whole(self, objective: "Objective", name: str, generator: np.random.Generator) -> Score:
+        from codesign.sensitivity._block import Block
+
+        block = Block(objective, name, self.parts)
+        value, vector = self._eigenpair(block, generator)
+        rest = block.products(vector, traces=1) - value * vector
+        return Score(value, block.data_error(), float(np.linalg.norm(rest)), block.size)
+
+    def _over_parts(self, objective: "Objective", name: str, generator: np.random.Generator) -> Score:
+        from codesign.sensitivity._block import Block
+
+        parts = [objective.part(objective.rows[index :: self.parts]) for index in range(self.parts)]
+        blocks = [Block(part, name, parts=1) for part in parts]
+        values: list[float] = []
+        left: list[float] = []
+        for block in blocks:
+            value, vector = self._eigenpair(block, generator)
+            values.append(value)
+            left.append(float(np.linalg.norm(block.products(vector) - value * vector)))
+        deviation = float(np.std(values, ddof=1))
+        # Of a mean and of a deviation, as of normal values.
+        error = deviation * (1 / self.parts + 1 / (2 * (self.parts - 1))) ** 0.5
+        return Score(abs(float(np.mean(values))) + deviation, error, float(np.mean(left)), blocks[0].size)
+
+    def _eigenpair(self, block: "Block", generator: np.random.Generator) -> tuple[float, Matrix]:
+        """The eigenvalue, and its vector ``[size, 1]``."""
         from scipy.sparse import linalg
 
         if block.size <= DENSE:
             matrix = block.products(np.eye(block.size))
-            values = np.linalg.eigvalsh((matrix + matrix.T) / 2)
-            return float(values[np.abs(values).argmax()]), 0.0
+            values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+            largest = int(np.abs(values).argmax())
+            return float(values[largest]), vectors[:, largest : largest + 1]
         start = generator.standard_normal(block.size)
         if not block.products(start[:, None]).any():
-            return 0.0, 0.0
-
+            return 0.0, start[:, None] / np.linalg.norm(start)
         done = 0
 
         def product(vector: Matrix) -> Matrix:
@@ -92,6 +109,4 @@ class TopEigenvalue(BlockMetric):
         # Every restart takes at least one product, so that the limit above is met first.
         limits = {"tol": self.relative_error / 10, "maxiter": self.max_products}
         values, vectors = arpack.eigsh(operator, 1, v0=start, **limits)
-        value, vector = float(values[0]), vectors[:, 0]
-        rest = block.products(vector.reshape(-1, 1))[:, 0] - value * vector
-        return value, float(np.linalg.norm(rest))
+        return float(values[0]), vectors

@@ -295,7 +295,7 @@ class Tanh(Relu):
         return inputs[0].tanh()
 
     def pull_back(self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Any) -> list[Tensor]:
-        return [gradients * (1 - output.square())]
+        return [gradients * (1 - output.square()).unsqueeze(1)]
 
 
 def bent(sizes: tuple[int, int, int] = (2, 3, 2), samples: int = 6, seed: int = 1) -> Case:

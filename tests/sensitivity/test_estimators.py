@@ -49,7 +49,7 @@ def tiny_bent() -> Case:
 @pytest.mark.parametrize("make", [tiny, tiny_error, tiny_bent])
 def test_within_three_errors_in_99_of_100_seeds(kind: type[TraceEstimator], make: Callable[[], Case]) -> None:
     case, traces = truth(make)
-    step = kind(precision="float64", relative_error=0.2, tensors="all", loss=case.loss)  # type: ignore[arg-type]
+    step = kind(precision="float64", relative_error=0.25, tensors="all", loss=case.loss)  # type: ignore[arg-type]
     misses, seeds = dict.fromkeys(traces, 0), 100
     for seed in range(seeds):
         for name, score in found(step, case.design, seed).scores.items():
@@ -226,7 +226,7 @@ def test_empirical_fisher(case: Case) -> None:
 
 @pytest.mark.parametrize("kind", [*TRACES, TopEigenvalue], ids=lambda kind: kind.__name__)
 def test_a_seed_is_all_that_is_random(kind: type[BlockMetric]) -> None:
-    step, case = kind(precision="float64", relative_error=0.2), small((5, 6, 3), 8)
+    step, case = kind(precision="float64", relative_error=0.2), small((12, 16, 3), 8)
 
     def values(seed: int) -> Sensitivity:
         return found(step, case.design, seed)

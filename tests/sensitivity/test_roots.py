@@ -46,11 +46,11 @@ def check(name: str, outputs: Tensor, seed: int = 0, cuts: list[int] | None = No
     rank = criterion.rank(outputs.shape[1])
     edges = sorted({0, rank, *(cut % (rank + 1) for cut in cuts or [])})
     parts = [criterion.roots(outputs, slice(a, b)) for a, b in pairwise(edges)]
-    roots = torch.cat(parts)
-    assert roots.shape == (rank, *outputs.shape)
+    roots = torch.cat(parts, 1)
+    assert roots.shape == (len(outputs), rank, outputs.shape[1])
     assert roots.isfinite().all()
     wanted = vmap(hessian(lambda f, y: one_loss(name, f, y)))(outputs, labels)
-    torch.testing.assert_close(torch.einsum("snk,snl->nkl", roots, roots), wanted, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(torch.einsum("nsk,nsl->nkl", roots, roots), wanted, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(
         criterion.gradients(outputs, labels), vmap(grad(lambda f, y: one_loss(name, f, y)))(outputs, labels)
     )
@@ -73,7 +73,7 @@ def test_squared_error(outputs: Tensor, seed: int, cuts: list[int]) -> None:
 def test_certain_predictions() -> None:
     check("cross_entropy", EXTREME)
     roots = CRITERIA["cross_entropy"].roots(EXTREME, slice(None))
-    assert not roots[:, :1].any()  # a class that is certain leaves no curvature
+    assert not roots[0].any()  # a class that is certain leaves no curvature
     single = CRITERIA["cross_entropy"].roots(EXTREME.float(), slice(None))
     torch.testing.assert_close(single.double(), roots, rtol=1e-6, atol=1e-7)
 
@@ -82,7 +82,7 @@ def test_many_classes_in_pieces() -> None:
     outputs = torch.randn(3, 200, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 5
     check("cross_entropy", outputs, cuts=[32, 64, 96, 128, 160, 192])
     beyond = CRITERIA["cross_entropy"].roots(outputs, slice(192, 999))
-    assert beyond.shape == (7, 3, 200)
+    assert beyond.shape == (3, 7, 200)
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "squared_error"])
@@ -91,13 +91,13 @@ def test_drawn_roots_are_right_on_average(name: str) -> None:
     criterion: Criterion = CRITERIA[name]  # type: ignore[index]
     draws = 40_000
     drawn = criterion.sampled_roots(outputs, draws, torch.Generator().manual_seed(2))
-    assert drawn.shape == (draws, *outputs.shape)
-    every = torch.einsum("snk,snl->snkl", drawn, drawn)
+    assert drawn.shape == (4, draws, 5)
+    every = torch.einsum("nsk,nsl->snkl", drawn, drawn)
     roots = criterion.roots(outputs, slice(None))
-    wanted = torch.einsum("snk,snl->nkl", roots, roots)
+    wanted = torch.einsum("nsk,nsl->nkl", roots, roots)
     error = every.std(0) / draws**0.5
     assert ((every.mean(0) - wanted).abs() <= 4.5 * error + 1e-12).all()
-    assert not torch.equal(drawn[: draws // 2], drawn[draws // 2 :])
+    assert not torch.equal(drawn[:, : draws // 2], drawn[:, draws // 2 :])
 
 
 def test_drawn_roots_follow_the_generator() -> None:

@@ -58,7 +58,7 @@ def test_every_metric_says_that_a_network_is_not_trained(kind: type[Metric]) -> 
     options = {} if kind in (Perturbation, EmpiricalFisher, HessianTrace) else {"relative_error": 0.3}
     told = run(kind(200, **options), design).notices
     assert any(FAR in text for text in told.values())
-    assert all(name.startswith(f"{kind.key()}.") for name in told)
+    assert {name.split(".")[0] for name in told} <= {"sensitivity", kind.key()}
 
 
 def test_noise_on_the_weights_is_noticed() -> None:
@@ -154,7 +154,7 @@ def test_the_samples_that_would_do(samples: int) -> None:
     asked = 0.02
     told = [text for text in notices(HessianTrace(samples, relative_error=asked), loaded()) if "samples leave" in text]
     (text,) = told
-    tensor, used, needed = re.match(r"(\S+): (\d+) samples leave .* about (\d+) samples would do", text).groups()  # type: ignore[union-attr]
+    tensor, used, needed = re.search(r"(\S+): (\d+) samples leave .* about (\d+) samples would do", text).groups()  # type: ignore[union-attr]
     assert int(used) == samples
     sensitivity = found(HessianTrace(samples), loaded())
     relative = {name: score.data_error / score.value for name, score in sensitivity.scores.items()}
@@ -190,7 +190,7 @@ def test_the_error_of_the_data_is_the_spread_over_other_data() -> None:
     design, train = loaded(), loaded().dataset.split("train")
     rows = even_rows(len(train), 512 * 20)
     parts = [design_of(design.graph, train.inputs[0][rows[k::20]], train.labels[rows[k::20]]) for k in range(20)]
-    for step in (HessianTrace(512), EmpiricalFisher(512), TopEigenvalue(512, relative_error=0.2, parts=4)):
+    for step in (HessianTrace(512), EmpiricalFisher(512)):
         many = [found(step, part) for part in parts]
         for name in many[0].scores:
             spread = np.std([one.scores[name].value for one in many], ddof=1)
@@ -202,8 +202,8 @@ def test_the_error_of_the_data_is_the_spread_over_other_data() -> None:
             assert 0.7 < np.median(ratio) < 1.4
 
 
-@pytest.mark.parametrize("kind", [Hutchinson, Hutchpp, Xtrace], ids=lambda kind: kind.__name__)
-def test_both_errors_of_probed_traces_are_the_spread_over_data_and_seeds(kind: Any) -> None:
+@pytest.mark.parametrize("kind", [Hutchinson, Hutchpp, Xtrace, TopEigenvalue], ids=lambda kind: kind.__name__)
+def test_both_errors_of_probed_metrics_are_the_spread_over_data_and_seeds(kind: Any) -> None:
     case = small((6, 8, 3), 24 * 64)
     values, told = [], []
     for k in range(24):
