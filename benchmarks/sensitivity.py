@@ -19,6 +19,10 @@ How to read the table:
 - "peak MiB": highest resident memory while the method runs, less that just before, in a process of its own: a complete
   run, or where 1 % is extrapolated, a few products for the first layer.
 
+"codesign hessian_trace" is the loop over the data: batch in, traces with standard errors out, as the peers are timed.
+"codesign, whole pass" is all that a build runs: it also checks the data, evaluates a batch twice, and looks how far
+from a minimum the network is.
+
 "plain backward passes" gives no traces: one forward pass, and one backward pass per class, is the work that exact
 methods build on. "PyHessian fork" is the layerwise estimator of github.com/jicampos/PyHessian, by authors of arXiv
 2304.06745, written out here; the original takes 100 probes per layer (or what the caller says), whatever the error.

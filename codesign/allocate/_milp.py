@@ -145,6 +145,7 @@ def pareto_front(problem: Problem) -> Iterator[list[int]]:
     Epsilon constraint: the least loss under the cost of the point before, exclusive; then, of the assignments with
     that loss, the cheapest.
     """
+    problem = problem.nonnegative()
     solver = Solver.of(problem)
     budget = np.inf
     while (picks := solver.least_loss(budget)) is not None:

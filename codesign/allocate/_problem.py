@@ -1,7 +1,7 @@
 """The allocation problem: one choice per variable, losses that add up, costs that couple neighbours."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,12 @@ class Problem:
     variables: tuple[Variable, ...]
     unary: tuple[Float64, ...]
     pairs: dict[tuple[int, int], Float64] = field(default_factory=dict[tuple[int, int], Float64])
+
+    def nonnegative(self) -> "Problem":
+        """The same choices with every variable's least loss as zero, where measured losses are below it."""
+        if all((variable.loss >= 0).all() for variable in self.variables):
+            return self
+        return replace(self, variables=tuple(replace(v, loss=v.loss - v.loss.min()) for v in self.variables))
 
     def loss(self, picks: list[int]) -> float:
         """Predicted loss increase of an assignment, one choice index per variable."""

@@ -28,7 +28,8 @@ def check_conversion(module: nn.Module, graph: Graph, dataset: Dataset) -> None:
     inputs = [torch.tensor(np.asarray(x[rows])) for x in dataset.inputs]
     first = next(module.parameters())
     with torch.no_grad(), threads(1), evaluating(module):
-        wanted: Tensor = module(*(x.to(first, copy=True) for x in inputs)).cpu().float()
+        given: Tensor | tuple[Tensor, ...] = module(*(x.to(first, copy=True) for x in inputs))
+        wanted = (given if isinstance(given, Tensor) else given[0]).cpu().float()
         logits = float_forward(graph, to_tensors(graph.parameters), inputs)[graph.outputs[0]]
     if any(_close(found, wanted) for found in (logits, logits.softmax(-1), logits.log_softmax(-1))):
         return

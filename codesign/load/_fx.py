@@ -92,6 +92,9 @@ def _without_dead(graph: Graph) -> tuple[Graph, list[str]]:
     for node in reversed(graph.nodes):
         if node.output in needed:
             needed.update(node.inputs)
+    if unused := [name for name in graph.inputs if name not in needed]:
+        found = f"no output depends on {', '.join(map(repr, unused))}"
+        raise InputError("network inputs", found, "inputs that are used", "take it out of forward, and out of the data")
     dead = [node for node in graph.nodes if node.output not in needed]
     alive = tuple(node for node in graph.nodes if node.output in needed)
     used = {name for node in alive for name in node.op.parameters().values()}

@@ -1,6 +1,7 @@
 """The front and the choice, against brute force."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,6 +58,16 @@ def test_front_is_every_nondominated_point(problem: Problem) -> None:
     found = [problem.point(picks) for picks in pareto_front(problem)]
     assert {(point.cost, point.loss) for point in found} == nondominated(every_assignment(problem))
     assert len(found) == len(nondominated(every_assignment(problem)))
+
+
+@settings(deadline=None, max_examples=60)
+@given(problems(), st.lists(st.integers(0, 3), min_size=6, max_size=6))
+def test_front_of_losses_below_zero(problem: Problem, shifts: list[int]) -> None:
+    """Measured losses may fall: the front is that of the same losses shifted."""
+    pairs = zip(problem.variables, itertools.cycle(shifts), strict=False)
+    lower = replace(problem, variables=tuple(replace(v, loss=v.loss - shift) for v, shift in pairs))
+    found = [lower.point(picks) for picks in pareto_front(lower)]
+    assert {point.cost for point in found} == {cost for cost, _ in nondominated(every_assignment(lower))}
 
 
 @settings(deadline=None, max_examples=100)
