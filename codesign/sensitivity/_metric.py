@@ -5,7 +5,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from codesign.calibrate import even_rows
 from codesign.design import Design, Sensitivity
@@ -46,6 +46,9 @@ class Metric(Pass):
     distributions: ClassVar[tuple[str, ...]] = ("torch",)
 
     def __post_init__(self) -> None:
+        for option, hint in get_type_hints(type(self)).items():
+            if get_origin(hint) is Literal:
+                self.require(option, getattr(self, option) in get_args(hint), f"one of {', '.join(get_args(hint))}")
         self.require("samples", self.samples >= 2, "2 or more, for a standard error")
         self.require("batch", self.batch is None or self.batch >= 1, "1 or more")
         self.require("threads", 1 <= self.threads <= 1024, "1 to 1024")

@@ -221,8 +221,8 @@ def _diagonal(matrix: Symmetric, used: int) -> Estimate:
 
 
 def _small(size: int, used: int, more: int, stop: Stop) -> bool:
-    """Whether taking the diagonal is worth it, and allowed."""
-    return (size <= SMALL or used + more >= size) and used + size <= stop.products
+    """Whether taking the diagonal is worth it, and allowed: before a sketch comes near the size of the matrix."""
+    return (size <= SMALL or used + 2 * more >= size) and used + size <= stop.products
 
 
 def _round(done: int, most: int, least: int = FIRST_ROUND) -> int:

@@ -166,8 +166,8 @@ def test_the_samples_that_would_do(samples: int) -> None:
 
 def test_probes_that_are_too_few_are_noticed() -> None:
     told = notices(Hutchinson(500, relative_error=0.01, max_products=24), loaded())
-    assert any("random probes leave a standard error of" in text for text in told)
-    assert not any("random probes" in text for text in notices(Hutchpp(500), loaded()))
+    assert any("the estimate leaves an error of" in text for text in told)
+    assert not any("the estimate leaves" in text for text in notices(Hutchpp(500), loaded()))
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_probes_that_are_too_few_are_noticed() -> None:
     [
         (Score(1.0, 0.04, 0.04, 3), []),
         (Score(1.0, 0.1, 0.01, 3), ["w: 10 samples leave a standard error of 10.0%.*about 40 samples"]),
-        (Score(-1.0, 0.01, 0.1, 3), ["w: random probes leave a standard error of 10.0%", "negative trace of w"]),
-        (Score(-1.0, 0.0, 0.6, 3), ["w: random probes leave"]),
+        (Score(-1.0, 0.01, 0.1, 3), ["w: the estimate leaves an error of 10.0%", "negative trace of w"]),
+        (Score(-1.0, 0.0, 0.6, 3), ["w: the estimate leaves"]),
         (Score(0.0, 0.0, 0.0, 3), []),
     ],
 )
