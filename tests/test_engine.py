@@ -13,7 +13,7 @@ import pytest
 import codesign
 from codesign import engine, sources
 from codesign.design import Design
-from codesign.engine import Engine, Fields, PassRun
+from codesign.engine import Engine, Fields, PassRun, _digest
 from codesign.errors import CodesignError, InputError
 from codesign.passes import Context, Pass, lookup
 from codesign.pipeline import BuildResult, Quiet
@@ -536,3 +536,10 @@ def test_sources_follow_every_kind_of_import(imports: str, tmp_path: Path, monke
     found = set(sources.source_digests("other.mine")) - {"other"}
     sources.source_digests.cache_clear()
     assert found == {"other.mine", "other.helper", "other.deep"}
+
+
+def test_the_order_of_a_collection_is_part_of_what_a_pass_depends_on() -> None:
+    one: Fields = {"sensitivity": {"a": 1, "b": 2}}
+    other: Fields = {"sensitivity": {"b": 2, "a": 1}}
+    assert _digest(one, "sensitivity") != _digest(other, "sensitivity")
+    assert _digest(one, "sensitivity.a") == _digest(other, "sensitivity.a")

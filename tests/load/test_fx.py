@@ -413,3 +413,19 @@ def test_double_and_half_precision_weights_become_float32() -> None:
     for kind in (torch.float64, torch.float16, torch.bfloat16):
         graph, _ = graph_from_module(nn.Sequential(nn.Linear(3, 2)).to(kind), [(3,)])
         assert graph.parameters["0.weight"].dtype == np.float32
+
+
+class Ignores(nn.Module):
+    """Takes two inputs and uses one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor, q: Tensor) -> Tensor:
+        return self.fc(x)
+
+
+def test_an_input_that_nothing_uses_is_refused() -> None:
+    with pytest.raises(InputError, match="no output depends on 'q'"):
+        graph_from_module(Ignores(), [(3,), (4,)])
