@@ -50,9 +50,13 @@ def build(
 
     A build that was interrupted continues where it stopped when it is run again.
 
-    Exit codes: 0 built and within budget, 1 built but a budget or check failed, 2 bad input, 3 a defect of codesign.
+    Passes and their options are listed by codesign passes; PASS may be a whole stage. --set, --also and --force may be
+    given many times.
+
+    Exit codes: 0 built and within budget, 1 built but a budget or check failed, 2 bad input, 3 a defect of codesign,
+    130 interrupted.
     """
-    from codesign.console import Watcher, make_console, show_report, show_sensitivity
+    from codesign.console import Watcher, make_console, show_allocation, show_report, show_sensitivity
     from codesign.flow import Setting
     from codesign.pipeline import build_file
 
@@ -70,6 +74,8 @@ def build(
     if result.report is None:
         if result.design.has("sensitivity"):
             show_sensitivity(console, result.design, result.directory)
+        if result.design.has("allocation"):
+            show_allocation(console, result.design)
         console.print(f"stopped after {result.passes[-1].name}; no report")
         return
     show_report(console, result.report, str(result.directory / "report.md"))
@@ -168,6 +174,10 @@ def main() -> NoReturn:
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
         print(f"{label}: {error}{notes}", file=sys.stderr)
         sys.exit(DEFECT if isinstance(error, ContractError) else BAD_INPUT)
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        print(f"error: {error.strerror or error}{place}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
     except Exception as error:  # noqa: BLE001  (the last line of defence)
         handle, log = tempfile.mkstemp(prefix="codesign-error-", suffix=".log", text=True)
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123  (a descriptor)

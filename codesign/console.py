@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from codesign import passes
+from codesign.describe import with_error
 from codesign.design import Design
 from codesign.engine import PassRun
 from codesign.passes import Pass
@@ -116,14 +117,14 @@ def show_sensitivity(console: Console, design: Design, directory: Path) -> None:
     metrics = design.sensitivity
     for title, tensors in groups(design.graph).items():
         rankings = {name: ranking(found, tensors) for name, found in metrics.items()}
-        shown = {name: places for name, places in rankings.items() if places}
-        table = Table(title=f"Sensitivity of {title}", title_justify="left")
-        table.add_column("tensor", overflow="fold", min_width=10)
-        for name in shown:
-            table.add_column(f"{name}\n[dim]{unit(metrics[name])}[/]", justify="right", no_wrap=True)
-        for tensor in tensors:
-            table.add_row(escape(tensor), *(_place(places, tensor) for places in shown.values()))
-        if shown:
+        shown = [name for name, places in rankings.items() if places]
+        for names in _batched(shown, _columns(console, tensors)):
+            table = Table(title=f"Sensitivity of {title}", title_justify="left")
+            table.add_column("tensor", no_wrap=True)
+            for name in names:
+                table.add_column(f"{name}\n[dim]{unit(metrics[name])}[/]", justify="right", no_wrap=True)
+            for tensor in tensors:
+                table.add_row(escape(tensor), *(_place(rankings[name], tensor) for name in names))
             console.print(table)
     for tensors in groups(design.graph).values():
         for item in disagreements(metrics, tensors):
@@ -134,11 +135,37 @@ def show_sensitivity(console: Console, design: Design, directory: Path) -> None:
         console.print(f"[dim]note: {escape(notice)}[/]", soft_wrap=True)
 
 
+def _batched(names: list[str], count: int) -> list[list[str]]:
+    """At most ``count`` at a time."""
+    return [names[start : start + count] for start in range(0, len(names), count)]
+
+
+def _columns(console: Console, tensors: list[str]) -> int:
+    """Metrics that fit beside the tensors' names: a figure with its unit takes at most 26 characters."""
+    longest = max(map(len, tensors), default=0)
+    return max((console.width - longest - 4) // 26, 1)
+
+
 def _place(places: list[Ranked], tensor: str) -> str:
     for rank, place in enumerate(places, 1):
         if place.tensor == tensor:
-            return f"[bold]{rank}[/]  {place.figure:.3g} ± {place.error:.1g}"
+            return f"[bold]{rank}[/]  {with_error(place.figure, place.error)}"
     return "[dim]not measured[/]"
+
+
+def show_allocation(console: Console, design: Design) -> None:
+    """Print the chosen bits."""
+    point, budget = design.allocation.point, design.allocation.budget
+    table = Table(title="Bits", title_justify="left")
+    table.add_column("tensor", no_wrap=True)
+    table.add_column("bits", justify="right")
+    for name, bits in point.bits.items():
+        table.add_row(escape(name), str(bits))
+    console.print(table)
+    limit = "no budget" if budget is None else f"budget {budget:,.0f}"
+    place = f"point {design.allocation.index + 1} of {len(design.front.points)} on the Pareto front"
+    console.print(f"{place}, by {design.front.metric}; predicted loss increase {point.loss:.4g} (estimated)")
+    console.print(f"{design.front.cost} {point.cost:,.0f} (estimated), {limit}")
 
 
 def _layers(report: Mapping[str, Any]) -> Table:
@@ -149,7 +176,7 @@ def _layers(report: Mapping[str, Any]) -> Table:
     for row in report["layers"]:
         table.add_row(
             escape(row["name"]), str(row["weight_bits"]), str(row["activation_bits"]), str(row["accumulator_bits"]),
-            f"{row['sensitivity']:.3g} ± {row['sensitivity_stderr']:.1g}", f"{row['bops']:,.0f}",
+            with_error(row["sensitivity"], row["sensitivity_stderr"]), f"{row['bops']:,.0f}",
         )  # fmt: skip
     return table
 

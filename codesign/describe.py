@@ -3,9 +3,18 @@
 import re
 from dataclasses import MISSING, dataclass, fields
 from inspect import cleandoc, getdoc
+from math import floor, isfinite, log10
 from typing import Any, get_type_hints
 
 from codesign.passes import Pass
+
+
+def with_error(value: float, error: float) -> str:
+    """A number and its standard error, with as many digits as the error leaves meaning: ``59 ± 10``."""
+    if not (isfinite(error) and error > 0 and 1e-4 < abs(value) < 1e6):
+        return f"{value:.3g} ± {error:.1g}"
+    digits = max(-floor(log10(error)), 0)
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 @dataclass(frozen=True)

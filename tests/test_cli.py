@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import codesign
-from codesign.describe import options
+from codesign.describe import options, with_error
 from codesign.passes import registry
 from codesign.shipped import shipped_names
 from tests.builds import QONNX_PASSES, Project, command, copy, finished, make, python, run, surroundings
@@ -292,3 +292,9 @@ def test_python_that_runs_the_tests_runs_codesign() -> None:
     code = "import codesign; print(codesign.__file__)"
     assert python(code).out.strip() == codesign.__file__
     assert command()[0].startswith(str(Path(sys.executable).parent))
+
+
+def test_numbers_have_the_digits_that_their_errors_leave() -> None:
+    cases = {(59.3, 10.0): "59 ± 10", (0.03929, 0.00051): "0.0393 ± 0.0005", (1074.2, 230.0): "1074 ± 230"}
+    cases |= {(2.0, 0.0): "2 ± 0", (-0.5, 0.04): "-0.50 ± 0.04"}
+    assert {given: with_error(*given) for given in cases} == cases

@@ -47,8 +47,9 @@ def loss_table(start: Starting, metric: str, sensitivity: Sensitivity, widths: W
         if name in start.graph.inputs:
             continue
         if name not in sensitivity.scores:
-            wanted = f"a score of every tensor whose bits are chosen: sensitivity.{metric}.tensors = 'all'"
-            raise InputError(f"tensor {name!r}", f"not measured by sensitivity.{metric}", wanted, "or use another")
+            wanted = "a score of every tensor whose bits are chosen"
+            hint = f"let sensitivity.{metric} measure all (its option tensors or activations), or use another metric"
+            raise InputError(f"tensor {name!r}", f"not measured by sensitivity.{metric}", wanted, hint)
         table[name] = {bits: _increase(start, metric, sensitivity, name, bits) for bits in choices}
         if not np.isfinite(list(table[name].values())).all():
             raise InputError(f"tensor {name!r}", "an expected loss that is not finite", "weights and data in range")

@@ -10,7 +10,7 @@ from codesign.allocate._problem import Problem, Table, Variable, make_problem
 from codesign.allocate.costs.bops_campos import bops
 from codesign.capture import output_to
 from codesign.design import Allocation, Design, Front, Point, Sensitivity
-from codesign.errors import InputError, did_you_mean
+from codesign.errors import InputError
 from codesign.graph import Graph
 from codesign.passes import Context, Pass
 
@@ -93,7 +93,7 @@ class Pareto(Pass):
     def _metric(self, measured: Mapping[str, Sensitivity]) -> str:
         """The metric to predict the loss with."""
         if self.metric and self.metric not in measured:
-            hint = f"add sensitivity.{self.metric} to the flow, or: {did_you_mean(self.metric, measured)}"
+            hint = f"measured: {', '.join(measured)}; to measure others too: --also sensitivity.METRIC"
             raise InputError("allocate.pareto, metric", f"{self.metric!r}, which was not measured", "", hint)
         return self.metric or next(iter(measured))
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from codesign.describe import with_error
 from codesign.directory import SCHEMA
 from codesign.engine import PassRun
 
@@ -52,6 +53,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         loader=loader, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
     )
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
+    cast(dict[str, Any], environment.filters)["with_error"] = with_error
     return environment.get_template("report.md.j2").render(report)
 
 

@@ -73,7 +73,7 @@ class TraceEstimator(BlockMetric):
             estimate = self.estimator()(block, Stop(self.relative_error, self.max_products), generator)
             scores[name] = Score(estimate.value, block.data_error(), estimate.error, block.size)
         found = sensitivity(objective, scores, "trace", loss)
-        return found, remarks(found, self.relative_error)
+        return found, remarks(found, self.relative_error, len(objective.data))
 
 
 def sensitivity(

@@ -89,14 +89,13 @@ def measure(objective: Objective, columns: Columns, backward: Backward, progress
         raise InputError(
             "loss", found, "a loss that depends on the weights", "give other data, or precision = 'float64'"
         )
-    for name, score in parameters.items():
-        if score.value == 0:
-            raise InputError(
-                f"parameter {name!r}",
-                f"no gradient: it is zero for all {totals.count} samples",
-                "a tensor that the loss depends on",
-                "its layer is dead (all its inputs, or all ReLUs after it, are zero): train it again or take it out",
-            )
+    if flat := [name for name, score in parameters.items() if score.value == 0]:
+        raise InputError(
+            f"parameter {flat[-1]!r}",
+            f"no gradient: it is zero for all {totals.count} samples; so for {', '.join(flat)}",
+            "tensors that the loss depends on",
+            f"look at {flat[-1]} and what follows it: a layer whose inputs or ReLUs are all zero, or weights of zero",
+        )
     exact = columns.kind != "gradient" and all(node.op.piecewise_linear for node in objective.graph.nodes)
     channels, errors = totals.channel_traces()
     return Sensitivity(

@@ -45,4 +45,4 @@ class StreamedTrace(Metric):
         activations = tuple(design.graph.activations()) if self.activations else ()
         backward = Backward(design.graph, activations, self.granularity)
         found = measure(objective, self.columns(objective, context), backward, context.progress)
-        return found, remarks(found, self.relative_error)
+        return found, remarks(found, self.relative_error, len(objective.data))

@@ -11,7 +11,7 @@ from codesign.errors import InputError
 from codesign.sensitivity._objective import Objective, replaced
 
 #: Samples looked at, and the share of the loss that one step along the gradient may gain at a minimum.
-SAMPLES, GAIN = 4096, 0.02
+SAMPLES, GAIN = 4096, 0.1
 
 
 def probe(objective: Objective) -> list[str]:
@@ -29,20 +29,22 @@ def probe(objective: Objective) -> list[str]:
     if gain == inf:
         text = "the loss bends down along its own gradient"
     elif gain > GAIN * loss:
-        share = f" ({gain / loss:.0%})" if loss > 0 else ""
-        text = f"one step along the gradient would lower the loss of {loss:.3g} by {gain:.2g}{share}"
+        share = f"{gain / loss:.0%} of it" if gain < loss else "all of it, and more"
+        text = f"by its slope and curvature, one step along the gradient takes {share} off the loss of {loss:.3g}"
     else:
         return []
     away = f"the network is far from a minimum (gradient norm {length:.2g}): {text}"
-    return [f"{away}; second derivatives say little about a network that is not trained to the end"]
+    seen = f"on {len(few.rows)} samples, {away}"
+    return [f"{seen}; second derivatives say little about a network that is not trained to the end"]
 
 
-def remarks(found: Sensitivity, relative_error: float) -> list[str]:
+def remarks(found: Sensitivity, relative_error: float, available: int | None = None) -> list[str]:
     """What the user should know about scores: errors larger than asked for, and negative ones.
 
     Args:
         found: The scores.
         relative_error: The standard error that was asked for, relative to the value.
+        available: Samples that the training split has, if that is known.
     """
     texts: list[str] = []
 
@@ -58,7 +60,8 @@ def remarks(found: Sensitivity, relative_error: float) -> list[str]:
         needed = ceil(found.samples * (error / relative_error) ** 2)
         texts.append(
             f"{name}: {found.samples} samples leave a standard error of {error:.1%}, more than {relative_error:.1%}; "
-            f"about {needed} samples would do, more probes would not"
+            f"about {needed} samples would do"
+            + (f", the training split has {available}" if available is not None and available < needed else "")
         )
     name, error = worst({name: score.probe_error for name, score in scores.items()})
     if error > relative_error:

@@ -50,7 +50,7 @@ class Comparison(Pass):
 
 
 def _points(axes: "Axes", places: list[Ranked]) -> None:
-    """Points with error bars, the largest on top; on a logarithmic axis where all are positive."""
+    """Points with error bars, the largest on top; on a logarithmic axis where it takes one."""
     plot: Any = axes
     if not places:
         plot.set_axis_off()
@@ -62,6 +62,8 @@ def _points(axes: "Axes", places: list[Ranked]) -> None:
     plot.margins(y=0.5 / len(places))
     plot.grid(axis="x", alpha=0.3)
     plot.invert_yaxis()
-    if min(figures) > 0:
+    least, most = min(figures), max(figures)
+    if least > 0 and most > 10 * least:
         plot.set_xscale("log")
         plot.xaxis.set_minor_formatter("")
+        plot.set_xlim(left=least / 3)  # an error as large as the value would reach down for ever

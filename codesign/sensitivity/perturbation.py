@@ -78,7 +78,11 @@ class Perturbation(Metric):
             increases=increases,
             ranking_bits=self.ranking_bits,
         )
-        return found, []
+        noisy = [name for name, score in scores.items() if abs(score.value) < 2 * score.stderr]
+        if not noisy:
+            return found, []
+        text = f"loss increases at {self.ranking_bits} bits are within two standard errors of zero: {', '.join(noisy)}"
+        return found, [f"{text}; more samples tell them apart"]
 
 
 def _rounded(fixed: Fixed, value: "Tensor") -> "Tensor":

@@ -56,7 +56,7 @@ class TopEigenvalue(BlockMetric):
         score = self._whole if self.statistic == "whole" else self._over_parts
         scores = {name: score(objective, name, generator) for name, generator in self.generators(design, context)}
         found = sensitivity(objective, scores, "eigenvalue", loss)
-        return found, remarks(found, self.relative_error)
+        return found, remarks(found, self.relative_error, len(objective.data))
 
     def _whole(self, objective: "Objective", name: str, generator: np.random.Generator) -> Score:
         from codesign.sensitivity._block import Block
