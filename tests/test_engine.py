@@ -98,6 +98,7 @@ def test_a_comment_in_the_model_reruns_its_loading_and_nothing_else(project: Pro
 def test_the_seed_counts_for_seeded_passes_only(project: Project) -> None:
     found = reasons(project.library(seed=1))
     assert found.pop("finetune.qat") == "changed: seed"
+    assert found.pop("sensitivity.hessian_trace") == "changed: seed"  # it draws where there are many classes
     assert not any("seed" in reason for reason in found.values())
     assert set(found) <= {"export.qonnx", "verify.exact", "verify.accuracy", "report.summary"}
 
@@ -261,7 +262,7 @@ def test_force_runs_a_pass_or_a_stage_and_nothing_else(project: Project) -> None
 def test_until_stops_and_the_next_build_goes_on(tmp_path: Path) -> None:
     project = make(tmp_path / "project")
     result = project.library(until="allocate")
-    assert [run.name for run in result.passes] == list(QONNX_PASSES[:4])
+    assert [run.name for run in result.passes] == list(QONNX_PASSES[: QONNX_PASSES.index("allocate.pareto") + 1])
     assert result.report is None
     assert not (project.out / "report.json").exists()
     result = project.library(until="export.qonnx")

@@ -11,7 +11,7 @@ from codesign.errors import InputError
 from codesign.sensitivity._objective import Objective, replaced
 
 #: Samples looked at, and the share of the loss that one step along the gradient may gain at a minimum.
-SAMPLES, GAIN = 4096, 0.1
+SAMPLES, GAIN = 4096, 0.05
 
 
 def probe(objective: Objective) -> list[str]:
@@ -92,26 +92,34 @@ def _deterministic(objective: Objective) -> None:
 
 
 def _gain(objective: Objective) -> tuple[float, float, float]:
-    """Mean loss, gradient norm, and what the best step along the gradient g gains: ``(g g)^2 / (2 g H g)``."""
+    """Mean loss, gradient norm, and what the best step along the gradient g gains: ``(g g)^2 / (2 g H g)``.
+
+    ``g g`` is taken between the gradients of two halves of the data, whose noise is independent: few samples of a
+    trained network have a gradient too.
+    """
     weights = {name: value.clone().requires_grad_() for name, value in objective.parameters.items()}
     leaves = list(weights.values())
 
-    def summed(direction: list[Tensor] | None) -> tuple[float, list[Tensor]]:
-        """Mean loss, and its gradient; or the Hessian's product with a direction."""
-        loss, total = 0.0, [torch.zeros_like(leaf) for leaf in leaves]
-        for batch in objective.batches():
+    def summed(direction: list[Tensor] | None) -> tuple[float, list[list[Tensor]]]:
+        """Mean loss, and its gradient on either half; or the Hessian's product with a direction."""
+        loss, halves = 0.0, [[torch.zeros_like(leaf) for leaf in leaves] for _ in range(2)]
+        for index, batch in enumerate(objective.batches(2)):
             value = objective.losses(batch, replaced(weights)).sum() / len(objective.rows)
             loss += float(value.detach())
             parts = torch.autograd.grad(value, leaves, create_graph=direction is not None)
             if direction is not None:
                 parts = torch.autograd.grad(parts, leaves, direction, materialize_grads=True)
-            total = [a + b for a, b in zip(total, parts, strict=True)]
-        return loss, total
+            halves[index % 2] = [a + b for a, b in zip(halves[index % 2], parts, strict=True)]
+        return loss, halves
 
-    loss, gradient = summed(None)
-    _, product = summed(gradient)
-    length = sum(float(g.double().square().sum()) for g in gradient)
-    curvature = sum(float((g.double() * h).sum()) for g, h in zip(gradient, product, strict=True))
-    if length == 0:
+    loss, (one, other) = summed(None)
+    gradient = [a + b for a, b in zip(one, other, strict=True)]
+    length = 4 * _product(one, other)  # each half is half of the mean
+    if length <= 0:
         return loss, 0.0, 0.0
+    curvature = sum(_product(gradient, half) for half in summed(gradient)[1])
     return loss, length**0.5, length**2 / (2 * curvature) if curvature > 0 else inf
+
+
+def _product(one: list[Tensor], other: list[Tensor]) -> float:
+    return sum(float((a.double() * b).sum()) for a, b in zip(one, other, strict=True))

@@ -90,10 +90,12 @@ def test_a_loss_that_overflows(kind: type[Metric]) -> None:
 @pytest.mark.parametrize("kind", STREAMED, ids=lambda kind: kind.__name__)
 def test_a_dead_layer(kind: type[Metric]) -> None:
     dead = changed({"0.bias": lambda value: np.full_like(value, -100.0)})
-    with pytest.raises(InputError, match=rf"parameter '(0|2).weight': no gradient.*all {SAMPLES} samples.*dead"):
+    with pytest.raises(
+        InputError, match=rf"parameter '(0|2).weight': no gradient.*all {SAMPLES} samples.*what follows it"
+    ):
         run(kind(), dead)
     silent = changed({"2.weight": np.zeros_like})
-    with pytest.raises(InputError, match=r"parameter '0\.weight': no gradient"):
+    with pytest.raises(InputError, match=r"parameter '0\.bias': no gradient.*so for 0\.weight, 0\.bias"):
         run(kind(), silent)
 
 

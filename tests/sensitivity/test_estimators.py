@@ -70,7 +70,7 @@ def test_agrees_with_exact_traces_and_asks_for_what_was_asked(kind: type[TraceEs
     for name, score in sensitivity.parameters.items():
         assert score.size == exact.parameters[name].size
         assert score.probe_error <= 0.05 * score.value
-        assert abs(score.value - exact.parameters[name].value) <= 4 * score.probe_error
+        assert abs(score.value - exact.parameters[name].value) <= 4 * score.probe_error + 1e-6 * score.value
         assert 0.4 < score.data_error / exact.parameters[name].data_error < 2.5  # eight parts know it to a quarter
 
 
