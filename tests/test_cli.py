@@ -262,7 +262,7 @@ def test_a_defect_gives_exit_code_3_and_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "site" / "corrupter.py").write_text(broken)
     project = copy(finished(), tmp_path / "project")
     (project.folder / "damaged.toml").write_text(
-        FLOW.format(",\n".join(f'"{name}"' for name in (*QONNX_PASSES[:6], "export.corrupt")))
+        FLOW.format(",\n".join(f'"{name}"' for name in (*QONNX_PASSES[:7], "export.corrupt")))
     )
     outcome = project.build(
         "--flow", str(project.folder / "damaged.toml"), environment={"PYTHONPATH": str(tmp_path / "site")}

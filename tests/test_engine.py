@@ -268,7 +268,7 @@ def test_until_stops_and_the_next_build_goes_on(tmp_path: Path) -> None:
     result = project.library(until="export.qonnx")
     assert list(reasons(result)) == ["finetune.qat", "export.qonnx"]
     assert (project.out / "network.qonnx.onnx").is_file()
-    assert list(reasons(project.library())) == list(QONNX_PASSES[6:])
+    assert list(reasons(project.library())) == list(QONNX_PASSES[7:])
     assert published(project) == published(finished())
 
 
