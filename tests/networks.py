@@ -12,7 +12,7 @@ from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
 from codesign.ops.op import Shape
-from codesign.quantized import Quantized
+from tests import strategies
 from tests.strategies import spread_values
 
 #: Layers by number of position axes.
@@ -132,18 +132,10 @@ def module_of(plan: Plan) -> tuple[nn.Module, Shape]:
 
 
 @dataclass(frozen=True)
-class Network:
-    """A plan made real, as ``tests.strategies.Network``."""
+class Network(strategies.Network):
+    """A plan of convolutions and branches made real."""
 
     plan: Plan
-    graph: Graph
-    torch: QuantizedNetwork
-    quantized: Quantized
-
-    @property
-    def parameters(self) -> dict[str, np.ndarray]:
-        """The float parameters."""
-        return dict(self.graph.parameters)
 
     def inputs(self, count: int) -> np.ndarray:
         """Random inputs, and those of all smallest or all largest codes; at most 100, for time."""
