@@ -9,16 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from inspect import isabstract
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Any, ClassVar, Protocol, cast
 
-import codesign
 from codesign.design import COLLECTIONS, FIELDS, Design
 from codesign.errors import ContractError, InputError, did_you_mean
+from codesign.plugins import by_entry_point, claimed, in_folder
 from codesign.store import Store
 
 #: The pipeline, in order; each stage is a folder.
@@ -158,12 +154,10 @@ def registry() -> dict[str, type[Pass]]:
     """
     found: dict[str, type[Pass]] = {}
     for room in STAGES:
-        folder = Path(codesign.__file__).parent / room
-        for info in iter_modules([str(folder)]):
-            if not info.name.startswith("_") and not info.ispkg:
-                _register(found, _pass_in(f"codesign.{room}.{info.name}"))
-    for entry in entry_points(group=ENTRY_POINTS):
-        _register(found, _load(entry))
+        for step in in_folder(f"codesign.{room}", Pass).values():
+            _register(found, step)
+    for _, step in by_entry_point(ENTRY_POINTS, "pass"):
+        _register(found, step)
     return found
 
 
@@ -179,32 +173,9 @@ def lookup(name: str) -> type[Pass]:
     return known[name]
 
 
-def _load(entry: EntryPoint) -> type[Pass]:
-    try:
-        return entry.load()
-    except Exception as error:
-        owner = entry.dist.name if entry.dist is not None else "an installed package"
-        found = f"cannot be imported: {type(error).__name__}: {error}"
-        raise InputError(
-            f"pass {entry.name!r} of {owner} ({entry.value})", found, "", f"mend or uninstall {owner}"
-        ) from error
-
-
-def _pass_in(module: str) -> type[Pass]:
-    own = [
-        value
-        for value in vars(import_module(module)).values()
-        if isinstance(value, type) and issubclass(value, Pass) and value.__module__ == module and not isabstract(value)
-    ]
-    if len(own) != 1:
-        raise ContractError(module, f"{len(own)} passes", "exactly one (a helper module's name starts with _)")
-    return own[0]
-
-
 def _register(found: dict[str, type[Pass]], step: type[Pass]) -> None:
     if found.setdefault(step.name, step) is not step:
-        owners = f"{found[step.name].__module__} and {step.__module__}"
-        raise ContractError(f"pass {step.name!r}", f"claimed by {owners}", "one owner", "rename or uninstall one")
+        raise claimed(f"pass {step.name!r}", found[step.name], step)
     if stage(step.name) not in STAGES:
         raise ContractError(f"pass {step.name!r}", f"stage {stage(step.name)!r}", f"one of {', '.join(STAGES)}")
     for name in (*step.reads, *step.optional, *step.writes):

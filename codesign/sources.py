@@ -9,7 +9,7 @@ from pathlib import Path
 from codesign.store import digest_file
 
 #: Packages whose modules are found by name at run time: who imports one depends on all of them.
-PLUGIN_PACKAGES = ("codesign.ops",)
+PLUGIN_PACKAGES = ("codesign.ops", "codesign.allocate.costs", "codesign.allocate.solvers")
 #: Modules that only find and run passes; nothing a pass computes depends on them.
 MACHINERY = ("codesign", "codesign.passes")
 

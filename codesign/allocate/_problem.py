@@ -1,104 +1,150 @@
-"""The allocation problem: one choice per variable, losses that add up, costs that couple neighbours."""
+"""The allocation problem: one choice per decision, and quantities that are sums over decisions and pairs of them."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import fsum, inf
 
 import numpy as np
 import numpy.typing as npt
 
-from codesign.design import Point
-from codesign.graph import Graph
-
 Float64 = npt.NDArray[np.float64]
-#: A number per tensor and bits. One of expected loss increases is the interface between sensitivity and allocation.
-Table = Mapping[str, Mapping[int, float]]
+#: One choice index per decision.
+Picks = Sequence[int]
 
 
-@dataclass(frozen=True)
-class Variable:
-    """One decision: the bits of a tensor and of those tied to it.
+@dataclass(frozen=True, eq=False)
+class Term:
+    """A number that one decision, or two of them together, settle.
 
     Args:
-        choices: Bits by tensor name, per choice.
-        loss: Expected loss increase per choice.
-        weights: Those of the tensors that are weights.
+        decisions: Index of the decision, or of both.
+        table: The number per choice ``[first]``, or per pair of choices ``[first, second]``.
     """
 
-    choices: tuple[dict[str, int], ...]
-    loss: Float64
-    weights: frozenset[str] = frozenset()
+    decisions: tuple[int, ...]
+    table: Float64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """A sum of terms, evaluated as if with infinite precision, so that the order of the terms does not matter.
+
+    Args:
+        terms: What is summed.
+    """
+
+    terms: tuple[Term, ...]
+
+    def value(self, picks: Picks) -> float:
+        """The sum for an assignment."""
+        return fsum(float(term.table[tuple([picks[i] for i in term.decisions])]) for term in self.terms)
+
+    @cached_property
+    def unary(self) -> dict[int, Float64]:
+        """What single decisions settle ``[choices]``, terms added up."""
+        return self._merged(1)  # type: ignore[return-value]
+
+    @cached_property
+    def pairs(self) -> dict[tuple[int, int], Float64]:
+        """What pairs of decisions settle ``[first, second]``, the lower index first, terms added up."""
+        return self._merged(2)  # type: ignore[return-value]
+
+    def _merged(self, count: int) -> dict[object, Float64]:
+        found: dict[object, Float64] = {}
+        for term in self.terms:
+            if len(term.decisions) != count:
+                continue
+            if count == 1:
+                key: object = term.decisions[0]
+                table = term.table
+            else:
+                first, second = term.decisions
+                key, table = ((first, second), term.table) if first < second else ((second, first), term.table.T)
+            found[key] = found[key] + table if key in found else table
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """A loss or a cost: the largest of one or more sums (of several, for the longest path through a network).
+
+    Args:
+        name: What it is, for messages.
+        sums: At least one.
+    """
+
+    name: str
+    sums: tuple[Sum, ...]
+
+    def value(self, picks: Picks) -> float:
+        """The quantity for an assignment."""
+        return max(each.value(picks) for each in self.sums)
+
+
+@dataclass(frozen=True, eq=False)
+class BlackBox:
+    """A cost that is no sum: a function of the whole assignment.
+
+    Args:
+        name: What it is, for messages.
+        function: The cost of an assignment.
+    """
+
+    name: str
+    function: Callable[[Picks], float]
+
+    def value(self, picks: Picks) -> float:
+        """The cost of an assignment."""
+        return self.function(picks)
+
+
+Cost = Quantity | BlackBox
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """A cost with the most that it may be."""
+
+    cost: Cost
+    most: float
+
+    def met(self, picks: Picks) -> bool:
+        """Whether an assignment is within it."""
+        return self.most == inf or self.cost.value(picks) <= self.most
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
-    """Minimize the summed loss under a bound on the cost.
+    """Minimize a quantity under bounds on others.
 
     Args:
-        variables: The decisions.
-        unary: Cost per choice of each variable.
-        pairs: Cost per pair of choices ``[first, second]``, by pair of variable indices.
+        sizes: Number of choices of each decision.
+        objective: What to minimize.
+        bounds: What must be met.
     """
 
-    variables: tuple[Variable, ...]
-    unary: tuple[Float64, ...]
-    pairs: dict[tuple[int, int], Float64] = field(default_factory=dict[tuple[int, int], Float64])
+    sizes: tuple[int, ...]
+    objective: Cost
+    bounds: tuple[Bound, ...] = ()
 
-    def nonnegative(self) -> "Problem":
-        """The same choices with every variable's least loss as zero, where measured losses are below it."""
-        if all((variable.loss >= 0).all() for variable in self.variables):
-            return self
-        return replace(self, variables=tuple(replace(v, loss=v.loss - v.loss.min()) for v in self.variables))
+    def feasible(self, picks: Picks) -> bool:
+        """Whether an assignment meets every bound, by exact recount."""
+        return all(bound.met(picks) for bound in self.bounds)
 
-    def loss(self, picks: list[int]) -> float:
-        """Predicted loss increase of an assignment, one choice index per variable."""
-        return float(sum(variable.loss[pick] for variable, pick in zip(self.variables, picks, strict=True)))
+    def value(self, picks: Picks) -> float:
+        """The objective of an assignment."""
+        return self.objective.value(picks)
 
-    def cost(self, picks: list[int]) -> float:
-        """Cost of an assignment."""
-        own = sum(unary[pick] for unary, pick in zip(self.unary, picks, strict=True))
-        return float(own + sum(table[picks[i], picks[j]] for (i, j), table in self.pairs.items()))
+    def bounded(self, *more: Bound) -> "Problem":
+        """With more bounds."""
+        return replace(self, bounds=(*self.bounds, *more))
 
-    def point(self, picks: list[int]) -> Point:
-        """The assignment with its bits spelt out."""
-        bits = {
-            name: width
-            for variable, pick in zip(self.variables, picks, strict=True)
-            for name, width in variable.choices[pick].items()
-        }
-        return Point(self.loss(picks), self.cost(picks), bits)
+    def minimizing(self, objective: Cost) -> "Problem":
+        """With another objective under the same bounds."""
+        return replace(self, objective=objective)
 
-
-def make_problem(
-    graph: Graph,
-    choices: list[tuple[dict[str, int], ...]],
-    losses: Table,
-    layer_cost: Callable[[str, int, int], float],
-) -> Problem:
-    """Set up the problem for a graph.
-
-    Args:
-        graph: The network.
-        choices: Per variable, its choices as bits by tensor name.
-        losses: Expected loss increase by tensor and bits; tensors that are not listed cost no loss.
-        layer_cost: Cost of a weighted node, by its name, weight bits and input activation bits.
-    """
-    owner = {name: index for index, variable in enumerate(choices) for name in variable[0]}
-    variables = tuple(
-        Variable(
-            variable,
-            np.array([sum(losses[n][b] for n, b in bits.items() if n in losses) for bits in variable], np.float64),
-            frozenset(variable[0]) & frozenset(graph.parameters),
-        )
-        for variable in choices
-    )
-    unary = [np.zeros(len(variable)) for variable in choices]
-    pairs: dict[tuple[int, int], Float64] = {}
-    for node in graph.weighted():
-        weight, activation = node.op.parameters()["weight"], graph.origin(node.inputs[0])
-        i, j = owner[weight], owner[activation]
-        if i == j:
-            unary[i] += [layer_cost(node.name, bits[weight], bits[activation]) for bits in choices[i]]
-        else:
-            table = [[layer_cost(node.name, a[weight], b[activation]) for b in choices[j]] for a in choices[i]]
-            pairs[i, j] = pairs.get((i, j), 0.0) + np.array(table, np.float64)
-    return Problem(variables, tuple(unary), pairs)
+    @property
+    def assignments(self) -> float:
+        """How many there are, as a float: it may be astronomical."""
+        return float(np.prod(np.array(self.sizes, np.float64)))

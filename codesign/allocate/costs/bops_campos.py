@@ -1,24 +1,23 @@
 """Bit operations as in "End-to-end codesign of Hessian-aware quantized neural networks" (arXiv 2304.06745)."""
 
+from dataclasses import dataclass
 from math import log2
+from typing import ClassVar
 
-from codesign.ops.op import Work
+from codesign.allocate.costs._cost import Cost, Part
 
 
-def bops(work: Work, weight_bits: int, activation_bits: int, density: float = 1.0) -> float:
-    """Bit operations of one layer for one sample.
+@dataclass(frozen=True)
+class BopsCampos(Cost):
+    """``macs * (p b_a b_w + b_a + b_w + log2(n))`` per layer.
 
-    ``macs * (p b_a b_w + b_a + b_w + log2(n))``: the products of the nonzero weights, and additions into an
-    accumulator that grows with the number of terms.
-
-    Args:
-        work: Multiply-accumulates, and the ``n`` products summed into one output.
-        weight_bits: ``b_w``.
-        activation_bits: ``b_a``, bits of the layer's input.
-        density: ``p``, the fraction of weights that are not zero.
-
-    Returns:
-        Bit operations (BOPs).
+    The products of the share ``p`` of weights that are not zero, and additions into an accumulator that grows with the
+    number ``n`` of terms. Fine-tuning keeps zeros zero, so that the built network costs at most this.
     """
-    products = density * activation_bits * weight_bits
-    return work.macs * (products + activation_bits + weight_bits + log2(work.fan_in))
+
+    unit: ClassVar[str] = "bit operations"
+
+    def part(self, part: Part) -> float:
+        """Bit operations for one sample."""
+        products = part.density * part.activation_bits * part.weight_bits
+        return part.macs * (products + part.activation_bits + part.weight_bits + log2(part.fan_in))

@@ -1,0 +1,76 @@
+"""Finding what extends codesign: classes by module name in a folder of its own, and by entry point elsewhere."""
+
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from inspect import isabstract
+from pkgutil import iter_modules
+from typing import TypeVar
+
+from codesign.errors import ContractError, InputError
+
+T = TypeVar("T")
+
+
+def in_folder(package: str, kind: type[T]) -> dict[str, type[T]]:
+    """The class of each module in a package, by module name; modules whose name starts with ``_`` are helpers.
+
+    Raises:
+        ContractError: A module holds none, or several.
+    """
+    names = [info.name for info in iter_modules(import_module(package).__path__) if not info.ispkg]
+    return {name: _only(f"{package}.{name}", kind) for name in names if not name.startswith("_")}
+
+
+def by_entry_point(group: str, sort: str) -> list[tuple[str, type]]:
+    """What installed packages offer under an entry point group, with its name there.
+
+    Args:
+        group: The group, such as ``codesign.passes``.
+        sort: What it offers, for messages.
+
+    Raises:
+        InputError: A package's offer cannot be imported.
+    """
+    return [(entry.name, _load(entry, sort)) for entry in entry_points(group=group)]
+
+
+def plugins(package: str, group: str, kind: type[T], sort: str) -> dict[str, type[T]]:
+    """Every class of a kind by name: module names in a package, and entry points.
+
+    Raises:
+        ContractError: Two owners claim one name.
+        InputError: A package's offer cannot be imported.
+    """
+    found = in_folder(package, kind)
+    for name, offer in by_entry_point(group, sort):
+        if found.setdefault(name, offer) is not offer:
+            raise claimed(f"{sort} {name!r}", found[name], offer)
+    return found
+
+
+def claimed(what: str, one: type, other: type) -> ContractError:
+    """The error of two owners of one name."""
+    owners = f"{one.__module__} and {other.__module__}"
+    return ContractError(what, f"claimed by {owners}", "one owner", "rename or uninstall one")
+
+
+def _load(entry: EntryPoint, sort: str) -> type:
+    try:
+        return entry.load()
+    except Exception as error:
+        owner = entry.dist.name if entry.dist is not None else "an installed package"
+        found = f"cannot be imported: {type(error).__name__}: {error}"
+        raise InputError(
+            f"{sort} {entry.name!r} of {owner} ({entry.value})", found, "", f"mend or uninstall {owner}"
+        ) from error
+
+
+def _only(module: str, kind: type[T]) -> type[T]:
+    own = [
+        value
+        for value in vars(import_module(module)).values()
+        if isinstance(value, type) and issubclass(value, kind) and value.__module__ == module and not isabstract(value)
+    ]
+    if len(own) != 1:
+        raise ContractError(module, f"{len(own)} classes of its kind", "exactly one (a helper module's name starts with _)")
+    return own[0]
