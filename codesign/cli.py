@@ -34,7 +34,7 @@ def build(
     flow: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Flow, instead of the build file's.")] = None,
     options: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PASS.OPTION=VALUE", help="Set an option: --set allocate.budget_bops=300000."),
+        typer.Option("--set", metavar="PASS.OPTION=VALUE", help="Set an option: --set allocate.budgets.bops_campos=300000."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, instead of the build file's.")] = None,
     until: Annotated[str | None, typer.Option(metavar="PASS", help="Stop after this pass or stage.")] = None,
@@ -75,7 +75,7 @@ def build(
         if result.design.has("sensitivity"):
             show_sensitivity(console, result.design, result.directory)
         if result.design.has("allocation"):
-            show_allocation(console, result.design)
+            show_allocation(console, result.design, result.directory)
         console.print(f"stopped after {result.passes[-1].name}; no report")
         return
     show_report(console, result.report, str(result.directory / "report.md"))
@@ -108,6 +108,34 @@ def passes(name: Annotated[str | None, typer.Argument(metavar="[PASS]", help="Sh
         for option in options(step):
             about = f" [dim]{escape(option.help)}[/]" if name else ""
             console.print(f"    {option.name} [dim]({escape(option.type)}, {escape(option.default)})[/]{about}")
+
+
+@app.command()
+def costs() -> None:
+    """List the cost models, which allocate.budgets and allocate.costs name."""
+    from codesign.allocate.costs import costs as known
+
+    _list_kinds({name: (kind, kind.unit) for name, kind in known().items()})
+
+
+@app.command()
+def solvers() -> None:
+    """List the solvers, which allocate.solver names."""
+    from codesign.allocate.solvers import solvers as known
+
+    _list_kinds({name: (kind, "proves its answers" if kind.exact else "") for name, kind in known().items()})
+
+
+def _list_kinds(kinds: dict[str, tuple[type[Any], str]]) -> None:
+    """Name, a remark, and the first paragraph of each docstring."""
+    from rich.markup import escape
+
+    from codesign.console import make_console
+    from codesign.describe import summary
+
+    console = make_console()
+    for name, (kind, remark) in kinds.items():
+        console.print(f"[bold]{name}[/]  {escape(summary(kind))}{f' [dim]({escape(remark)})[/]' if remark else ''}")
 
 
 @app.command()

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from codesign import passes
-from codesign.describe import with_error
+from codesign.describe import span, with_error
 from codesign.design import Design
 from codesign.engine import PassRun
 from codesign.passes import Pass
@@ -93,7 +93,7 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
     console.print(f"accuracy on the test split: {both}")
     allocation = report["allocation"]
     place = f"point {allocation['chosen'] + 1} of {len(allocation['front'])} on the Pareto front"
-    console.print(f"bits: {place}; uniform bits and all other points are in report.json")
+    console.print(f"bits: {place}, {_proof(allocation['front'][allocation['chosen']]['gap'])}; see front.svg")
     console.print(f"[dim]flow {environment['flow']}, target {environment['target']}, seed {environment['seed']}[/]")
     if report["failures"]:
         for failure in report["failures"]:
@@ -101,7 +101,7 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
     else:
         unchecked = sum(check["status"] == "not_checked" for check in report["checks"])
         rest = f"; {unchecked} not checked" if unchecked else ""
-        budget = "no BOPs budget was set" if report["allocation"]["budget"] is None else "within its BOPs budget"
+        budget = "within its budgets" if allocation["budgets"] else "no budget was set"
         console.print(f"[green]✓[/] {budget}; every check that ran is exact{rest}")
     console.print(f"report: {escape(where)}", soft_wrap=True)
 
@@ -153,30 +153,48 @@ def _place(places: list[Ranked], tensor: str) -> str:
     return "[dim]not measured[/]"
 
 
-def show_allocation(console: Console, design: Design) -> None:
-    """Print the chosen bits."""
-    point, budget = design.allocation.point, design.allocation.budget
+def show_allocation(console: Console, design: Design, directory: Path) -> None:
+    """Print the chosen bits, and what they cost.
+
+    Args:
+        console: Where to.
+        design: Of a build in which bits were chosen.
+        directory: The build directory, for the plot's path.
+    """
+    point, front = design.allocation.point, design.front
     table = Table(title="Bits", title_justify="left")
     table.add_column("tensor", no_wrap=True)
     table.add_column("bits", justify="right")
     for name, bits in point.bits.items():
-        table.add_row(escape(name), str(bits))
+        widths = sorted(bits) if isinstance(bits, tuple) else [bits]
+        table.add_row(escape(name), span(widths))
     console.print(table)
-    limit = "no budget" if budget is None else f"budget {budget:,.0f}"
-    place = f"point {design.allocation.index + 1} of {len(design.front.points)} on the Pareto front"
-    console.print(f"{place}, by {design.front.metric}; predicted loss increase {point.loss:.4g} (estimated)")
-    console.print(f"{design.front.cost} {point.cost:,.0f} (estimated), {limit}")
+    place = f"point {design.allocation.index + 1} of {len(front.points)} on the Pareto front"
+    console.print(f"{place}, by {front.metric}, {_proof(point.gap)}")
+    console.print(f"predicted loss increase {point.loss:.4g} (estimated)")
+    for name, cost in point.costs.items():
+        limit = f"budget {front.budgets[name]:,.0f}" if name in front.budgets else "no budget"
+        console.print(f"{name} {cost:,.0f} (estimated), {limit}")
+    console.print(f"plot: {escape(str(directory / design.artifacts['front'].path))}", soft_wrap=True)
+
+
+def _proof(gap: float | None) -> str:
+    """What is proven of a point."""
+    if gap is None:
+        return "nothing proven"
+    return "proven best at its cost" if gap == 0 else f"within {100 * gap:.2g} % of the best at its cost"
 
 
 def _layers(report: Mapping[str, Any]) -> Table:
     table = Table(title="Layers", title_justify="left")
     table.add_column("layer")
-    for title in ("weight bits", "input bits", "accumulator", "sensitivity", "BOPs (estimated)"):
+    for title in ("weight bits", "input bits", "accumulator", "sensitivity", f"{report['allocation']['cost']} (estimated)"):
         table.add_column(title, justify="right")
     for row in report["layers"]:
         table.add_row(
-            escape(row["name"]), str(row["weight_bits"]), str(row["activation_bits"]), str(row["accumulator_bits"]),
-            with_error(row["sensitivity"], row["sensitivity_stderr"]), f"{row['bops']:,.0f}",
+            escape(row["name"]), span(row["weight_bits"]), str(row["activation_bits"]), str(row["accumulator_bits"]),
+            with_error(row["sensitivity"], row["sensitivity_stderr"]),
+            f"{row['costs'][report['allocation']['cost']]:,.0f}",
         )  # fmt: skip
     return table
 

@@ -1,7 +1,8 @@
 """What a pass and its options are, in words, read from its own docstring."""
 
 import re
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, dataclass, fields
 from inspect import cleandoc, getdoc
 from math import floor, isfinite, log10
 from typing import Any, get_type_hints
@@ -17,6 +18,11 @@ def with_error(value: float, error: float) -> str:
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
+def span(ends: Sequence[int]) -> str:
+    """The smallest and largest of some numbers: ``4 to 8``, or ``4`` if they are one."""
+    return f"{ends[0]}" if ends[0] == ends[-1] else f"{ends[0]} to {ends[-1]}"
+
+
 @dataclass(frozen=True)
 class Option:
     """One option of a pass: its name, type, default (as text) and meaning."""
@@ -27,8 +33,8 @@ class Option:
     help: str
 
 
-def summary(step: type[Pass]) -> str:
-    """The first paragraph of a pass's docstring, on one line."""
+def summary(step: type[object]) -> str:
+    """The first paragraph of a class's docstring, on one line."""
     return " ".join((getdoc(step) or "").split("\n\n")[0].split())
 
 
@@ -39,7 +45,7 @@ def options(step: type[Pass]) -> list[Option]:
     for kind in reversed(step.__mro__):  # options that a pass inherits are described where they are
         helps |= _arguments(cleandoc(kind.__doc__ or ""))
     return [
-        Option(item.name, _spelt(hints[item.name]), _default(item.default), helps.get(item.name, ""))
+        Option(item.name, _spelt(hints[item.name]), _default(item), helps.get(item.name, ""))
         for item in fields(step)  # type: ignore[arg-type]
     ]
 
@@ -60,8 +66,10 @@ def _arguments(doc: str) -> dict[str, str]:
     return found
 
 
-def _default(value: Any) -> str:
-    return "required" if value is MISSING else "none" if value is None else repr(value)
+def _default(item: Field[Any]) -> str:
+    if item.default is MISSING:
+        return "required" if item.default_factory is MISSING else repr(item.default_factory())
+    return "none" if item.default is None else repr(item.default)
 
 
 def _spelt(hint: Any) -> str:

@@ -162,36 +162,64 @@ class Sensitivity:
 
 @dataclass(frozen=True)
 class Point:
-    """One assignment of bits: predicted loss increase, its cost, and the bits by tensor name."""
+    """One assignment of bits.
+
+    Args:
+        loss: Predicted loss increase.
+        costs: Its costs by name.
+        bits: Bits by tensor name; of a weight whose channels have widths of their own, one per output channel.
+        gap: How far the loss can be from the least that is possible at this cost, as a share of it: 0 if it is
+            proven to be the least, None if nothing is proven.
+    """
 
     loss: float
-    cost: float
-    bits: dict[str, int]
+    costs: dict[str, float]
+    bits: dict[str, int | tuple[int, ...]]
+    gap: float | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What synthesis gave for one layer at one pair of widths."""
+
+    layer: str
+    weight_bits: int
+    activation_bits: int
+    value: float
 
 
 @dataclass(frozen=True)
 class Front:
-    """All Pareto-optimal assignments, cost rising and predicted loss falling; ``uniform`` ones beside them.
+    """Pareto-optimal assignments, cost rising and predicted loss falling; ``uniform`` ones beside them.
 
     Args:
-        cost: Name of the cost.
-        points: The assignments.
+        cost: Name of the cost that the front is along.
+        points: The assignments; they meet every budget but that of ``cost``.
         uniform: Those with one weight width for all layers.
         metric: The sensitivity that predicted the losses.
+        solver: Who found them.
+        complete: Whether there are no other Pareto-optimal assignments.
+        budgets: Most of each cost that the build allows, by name.
+        reuse_factor: Products that one multiplier does one after another, as the costs were told.
+        measurements: Measured costs of layers, for the cost ``measured``.
     """
 
     cost: str
     points: tuple[Point, ...]
     uniform: tuple[Point, ...]
     metric: str
+    solver: str
+    complete: bool
+    budgets: dict[str, float]
+    reuse_factor: int = 1
+    measurements: tuple[Measurement, ...] = ()
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """The chosen point, the budget that it was chosen under (None: no limit), and its place in the front."""
+    """The chosen point, and its place in the front."""
 
     point: Point
-    budget: float | None
     index: int
 
 

@@ -17,7 +17,7 @@ CACHE = ".codesign"
 #: The report's files; a directory without them is not a finished build.
 REPORT_JSON, REPORT_MD = "report.json", "report.md"
 #: Version of report.json: raised when a key is taken away or changes its meaning; new keys may come without it.
-SCHEMA = "codesign-report/2"
+SCHEMA = "codesign-report/3"
 
 
 @contextmanager

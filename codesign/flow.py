@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, cast, get_origin, get_type_hints
 
 from codesign import tools
 from codesign.errors import InputError, did_you_mean
@@ -70,7 +70,8 @@ class Setting:
     """One option from a build file or the command line.
 
     Args:
-        key: ``stage.option``, for every pass of the stage that has it, or ``stage.method.option``.
+        key: ``stage.option``, for every pass of the stage that has it, or ``stage.method.option``; one entry of an
+            option that is a table by one more name, as in ``allocate.budgets.weight_bits``.
         value: Its untyped value.
         where: The file or flag it came from, for messages.
         folder: What relative paths start from.
@@ -137,10 +138,10 @@ def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> l
         raise InputError(f"flow {flow.name!r}", f"passes {list(flow.passes)}", "at least one pass, and each only once")
     wheres = {(name, option): f"flow {flow.name!r}" for name in flow.passes for option in values[name]}
     for setting in given:
-        names, option = _targets(setting, flow)
+        names, option, entry = _targets(setting, flow)
         for name in names:
             if name in values:
-                one = {option: setting.value}
+                one = {option: {**values[name].get(option, {}), entry: setting.value} if entry else setting.value}
                 _resolve_paths(name, one, setting.folder)
                 values[name].update(one)
                 wheres[name, option] = setting.where
@@ -176,29 +177,50 @@ def parse_names(name: str, option: str, where: str) -> None:
         raise InputError(f"{where}, {name}", f"unknown option {option!r}", "", did_you_mean(option, known))
 
 
-def _targets(setting: Setting, flow: Flow) -> tuple[list[str], str]:
-    """The passes and the option that a setting's key means: one by name, or all of a stage that have the option."""
+def _targets(setting: Setting, flow: Flow) -> tuple[list[str], str, str]:
+    """What a setting's key means.
+
+    Returns:
+        The passes: one by name, or all of a stage that have the option; the option; and the entry of it, if it is a
+        table and one is named.
+    """
     parts = setting.key.split(".")
-    if len(parts) == 3:
-        return [lookup(".".join(parts[:2])).name], parts[2]
-    if len(parts) != 2 or parts[0] not in STAGES:
+    if len(parts) < 2 or parts[0] not in STAGES:
         hint = did_you_mean(parts[0], STAGES)
         raise InputError(
             f"{setting.where}, {setting.key}", "no such stage", f"stage.option or stage.method.option; {hint}"
         )
-    if ".".join(parts) in registry():
-        raise InputError(f"{setting.where}, {setting.key}", "a pass, not an option", f"{setting.key}.OPTION")
+    named = ".".join(parts[:2])
+    if named in registry():
+        if len(parts) == 2:
+            raise InputError(f"{setting.where}, {setting.key}", "a pass, not an option", f"{setting.key}.OPTION")
+        return [named], parts[2], _entry([named], parts[2], parts[3:], setting)
+    option = parts[1]
     methods = [name for name in flow.passes if stage(name) == parts[0]]
     if not methods and not setting.explicit:  # a build file serves several flows
-        return [], parts[1]
+        return [], option, ""
     if not methods:
         raise InputError(f"{setting.where}, {setting.key}", f"no pass of this stage in flow {flow.name!r}", "")
-    having = [name for name in methods if parts[1] in _options(name)]
+    having = [name for name in methods if option in _options(name)]
+    if not having and len(parts) > 2:
+        lookup(named)  # neither a pass nor an option: say which passes there are
     if not having:
         known = sorted({option for name in methods for option in _options(name)})
-        hint = did_you_mean(parts[1], known)
-        raise InputError(f"{setting.where}, {', '.join(methods)}", f"unknown option {parts[1]!r}", "", hint)
-    return having, parts[1]
+        hint = did_you_mean(option, known)
+        raise InputError(f"{setting.where}, {', '.join(methods)}", f"unknown option {option!r}", "", hint)
+    return having, option, _entry(having, option, parts[2:], setting)
+
+
+def _entry(names: list[str], option: str, rest: list[str], setting: Setting) -> str:
+    """The entry of a table option that a key names; empty if it names the whole option.
+
+    Raises:
+        InputError: The option is no table.
+    """
+    for name in names:
+        if rest and option in _options(name) and get_origin(get_type_hints(lookup(name))[option]) is not dict:
+            raise InputError(f"{setting.where}, {setting.key}", f"{name}.{option} is one value", "no further name")
+    return ".".join(rest)
 
 
 def _options(name: str) -> list[str]:

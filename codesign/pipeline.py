@@ -203,7 +203,8 @@ def build(
         target: Shipped name, or path of a TOML file.
         flow: Likewise; its ``load`` passes are left out.
         out: Build directory.
-        options: Options by ``stage.option`` or ``stage.method.option``, such as ``{"allocate.budget_bops": 350_000}``.
+        options: Options by ``stage.option`` or ``stage.method.option``, such as
+            ``{"allocate.budgets.bops_campos": 350_000}``.
         seed: For everything random.
         until: Pass or stage to stop after.
         force: Passes or stages to run even if nothing changed.

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from codesign.describe import with_error
+from codesign.describe import span, with_error
 from codesign.directory import SCHEMA
 from codesign.engine import PassRun
 
@@ -31,7 +31,10 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
         "layers": report["layers"],
         "allocation": {
             "cost": front["cost"],
-            "budget": allocation["budget"],
+            "units": report["costs"],
+            "budgets": front["budgets"],
+            "solver": front["solver"],
+            "complete": front["complete"],
             "chosen": allocation["index"],
             "front": front["points"],
             "uniform": front["uniform"],
@@ -54,6 +57,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     )
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     cast(dict[str, Any], environment.filters)["with_error"] = with_error
+    cast(dict[str, Any], environment.filters)["span"] = span
     return environment.get_template("report.md.j2").render(report)
 
 

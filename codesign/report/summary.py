@@ -1,90 +1,101 @@
 """`report.summary`: the numbers of a build, recounted from what was built."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import prod
-from typing import Any, ClassVar
+from math import fsum, prod
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from codesign.design import Design, Measure, Sensitivity
 from codesign.passes import Context, Pass
 from codesign.sensitivity._ranking import disagreements, groups, ranking, unit
 
+if TYPE_CHECKING:
+    from codesign.allocate.costs._cost import Cost, Part
+
 
 @dataclass(frozen=True)
 class Summary(Pass):
-    """Gather accuracy, layers, measures and checks into the report; BOPs are recounted from the QONNX file.
+    """Gather accuracy, layers, measures and checks into the report; costs are recounted from the QONNX file.
 
     The report says what failed: a budget that is exceeded, a check that differs.
     """
 
     reads: ClassVar[tuple[str, ...]] = (
-        "graph", "dataset", "sensitivity", "front", "allocation", "quantized", "artifacts.qonnx", "measures", "checks",
+        "target", "graph", "dataset", "sensitivity", "front", "allocation", "quantized", "artifacts.qonnx", "measures",
+        "checks",
     )  # fmt: skip
     writes: ClassVar[tuple[str, ...]] = ("measures", "report")
     distributions: ClassVar[tuple[str, ...]] = ("onnx",)
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
-        """Recount, compare with the budget, gather."""
-        from codesign.report._recount import recount, total_weight_bits
+        """Recount, compare with the budgets, gather."""
+        from codesign.allocate.costs import make_cost
+        from codesign.allocate.costs._cost import Hardware
+        from codesign.report._recount import recount
 
-        layers = recount(context.store.path(design.artifacts["qonnx"].digest))
-        used = design.sensitivity[design.front.metric]
-        counted = {
-            "bops": (sum(layer.bops for layer in layers), "bit operations"),
-            "bops_allocated": (design.allocation.point.cost, "bit operations"),
-            "weight_bits_total": (float(total_weight_bits(layers)), "bits"),
-            "predicted_loss_increase": (
-                design.allocation.point.loss,
-                used.loss_unit,
-            ),
-        }
-        budget = design.allocation.budget
-        if budget is not None:
-            counted["bops_budget"] = (budget, "bit operations")
-        measures = {name: Measure(v, unit, "estimated", self.name) for name, (v, unit) in counted.items()}
+        front, point = design.front, design.allocation.point
+        hardware = Hardware(design.target, front.reuse_factor, front.measurements)
+        costs = {name: make_cost(name, hardware, "report.summary") for name in point.costs}
+        counted = recount(context.store.path(design.artifacts["qonnx"].digest))
+        totals = {name: cost.total(counted) for name, cost in costs.items()}
+        figures = {"predicted_loss_increase": (point.loss, design.sensitivity[front.metric].loss_unit)}
+        for name, cost in costs.items():
+            figures[name] = totals[name], cost.unit
+            figures[f"{name}_allocated"] = point.costs[name], cost.unit
+            if name in front.budgets:
+                figures[f"{name}_budget"] = front.budgets[name], cost.unit
+        measures = {name: Measure(v, unit, "estimated", self.name) for name, (v, unit) in figures.items()}
         failures = [
             f"{check.start} -> {check.end}: {check.mismatches} of {check.inputs} inputs give other integers"
             for check in design.checks.values()
             if check.status == "differs"
         ]
-        if budget is not None and measures["bops"].value > budget:
-            failures.append(f"bops {measures['bops'].value:,.0f} exceed the budget of {budget:,.0f}")
+        for name, total in totals.items():
+            if name in front.budgets and total > front.budgets[name]:
+                failures.append(f"{name} {total:,.0f} exceeds the budget of {front.budgets[name]:,.0f}")
+            if total > point.costs[name]:
+                failures.append(f"{name} {total:,.0f} is more than the {point.costs[name]:,.0f} that was allocated")
         accuracy = {key: design.measures[f"accuracy_{key}"].value for key in ("float", "quantized")}
         report = {
             "accuracy": accuracy,
             "input": _input(design),
             "sensitivity": _sensitivity(design),
-            "layers": [_layer(design, layer) for layer in layers],
+            "layers": _layers(design, counted.parts, costs),
+            "costs": {name: cost.unit for name, cost in costs.items()},
             "failures": failures,
         }
         return {"measures": measures, "report": report}
 
 
-def _layer(design: Design, counted: Any) -> dict[str, Any]:
-    """One row of the report's layer table."""
+def _layers(design: Design, parts: Sequence["Part"], costs: Mapping[str, "Cost"]) -> list[dict[str, Any]]:
+    """The report's layer table: what was counted in the file, beside what the design knows of the layer."""
     graph, quantized = design.graph, design.quantized
-    node = next(node for node in graph.nodes if node.name == counted.name)
-    shapes = graph.shapes()
-    weight = node.op.parameters()["weight"]
-    score = design.sensitivity[design.front.metric].parameters[weight]
-    accumulator = quantized.accumulators()[node.output].smallest_format()
-    return {
-        "name": node.name,
-        "op": node.op.kind,
-        "weight_name": weight,
-        "shape": list(shapes[node.output]),
-        "params": sum(prod(graph.parameters[name].shape) for name in node.op.parameters().values()),
-        "weight_bits": counted.weight_bits,
-        "activation_bits": counted.activation_bits,
-        "accumulator_bits": accumulator.width,
-        "weight_format": str(quantized.formats[weight]),
-        "activation_format": str(quantized.formats[graph.origin(node.inputs[0])]),
-        "nonzero_weights": counted.nonzero,
-        "sensitivity": score.value,
-        "sensitivity_stderr": score.stderr,
-        "macs": node.op.work([shapes[name] for name in node.inputs], shapes[node.output]).macs,
-        "bops": counted.bops,
-    }
+    shapes, accumulators = graph.shapes(), quantized.accumulators()
+    rows: list[dict[str, Any]] = []
+    for node in graph.weighted():
+        own = [part for part in parts if part.node == node.name]
+        weight = node.op.parameters()["weight"]
+        score = design.sensitivity[design.front.metric].parameters[weight]
+        rows.append(
+            {
+                "name": node.name,
+                "op": node.op.kind,
+                "weight_name": weight,
+                "shape": list(shapes[node.output]),
+                "params": sum(prod(graph.parameters[name].shape) for name in node.op.parameters().values()),
+                "weight_bits": [min(widths := [part.weight_bits for part in own]), max(widths)],
+                "activation_bits": own[0].activation_bits,
+                "accumulator_bits": accumulators[node.output].smallest_format().width,
+                "weight_format": str(quantized.formats[weight]),
+                "activation_format": str(quantized.formats[graph.origin(node.inputs[0])]),
+                "nonzero_weights": sum(part.nonzero for part in own),
+                "sensitivity": score.value,
+                "sensitivity_stderr": score.stderr,
+                "macs": sum(part.macs for part in own),
+                "costs": {name: fsum(map(cost.of_part, own)) for name, cost in costs.items()},
+            }
+        )
+    return rows
 
 
 def _sensitivity(design: Design) -> dict[str, Any]:

@@ -1,16 +1,13 @@
 """`sensitivity.comparison`: how every metric ranks the tensors, as a picture."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from codesign.design import Artifact, Design
 from codesign.passes import Context, Pass
+from codesign.picture import svg
 from codesign.sensitivity._ranking import Ranked, groups, ranking, unit
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -26,32 +23,24 @@ class Comparison(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """One column of panels per metric: weights above, activations below."""
-        import matplotlib
-        from matplotlib.figure import Figure
-
         metrics, named = design.sensitivity, groups(design.graph)
         longest = max(len(tensors) for tensors in named.values())
-        content = io.BytesIO()
-        library: Any = matplotlib
-        with library.rc_context(
-            {**library.rcParamsDefault, "svg.hashsalt": "codesign", "svg.fonttype": "none", "font.size": 9}
-        ):
-            figure: Any = Figure((3.4 * len(metrics) + 0.6, len(named) * (1.0 + 0.28 * longest)), layout="constrained")
-            panels: Any = figure.subplots(len(named), len(metrics), squeeze=False)
+
+        def draw(panels: Any) -> None:
             for row, (title, tensors) in enumerate(named.items()):
                 for column, (name, found) in enumerate(metrics.items()):
                     axes = panels[row][column]
                     _points(axes, ranking(found, tensors))
                     axes.set_title(f"{name}: {title}")
                     axes.set_xlabel(unit(found))
-            figure.savefig(content, format="svg", metadata={"Date": None})
-        digest = context.store.put(content.getvalue())
+
+        size = 3.4 * len(metrics) + 0.6, len(named) * (1.0 + 0.28 * longest)
+        digest = context.store.put(svg(len(named), len(metrics), size, draw))
         return {"artifacts": {"sensitivity": Artifact("sensitivity.svg", digest)}}
 
 
-def _points(axes: "Axes", places: list[Ranked]) -> None:
+def _points(plot: Any, places: list[Ranked]) -> None:
     """Points with error bars, the largest on top; on a logarithmic axis where it takes one."""
-    plot: Any = axes
     if not places:
         plot.set_axis_off()
         plot.text(0.5, 0.5, "not measured", ha="center", va="center", transform=plot.transAxes)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import ClassVar
 
-from codesign.allocate._problem import Problem
+from codesign.allocate._problem import Cost, Problem
 from codesign.passes import Progress, silent
 
 
@@ -74,3 +74,7 @@ class Solver(ABC):
         Raises:
             InputError: A cost is of a kind that the solver does not take.
         """
+
+    def front(self, problem: Problem, cost: Cost, effort: Effort) -> list[Solution] | None:
+        """The Pareto front of objective against cost in one go; None from a solver that finds one point at a time."""
+        return None

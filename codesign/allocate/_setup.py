@@ -1,0 +1,93 @@
+"""From a design to the allocation problem: tables of losses and costs for every width that may be chosen."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from codesign.allocate._counting import Counting
+from codesign.allocate._decisions import Choice, Rules, decisions
+from codesign.allocate._losses import loss_table, nonzero_table
+from codesign.allocate._model import Model, make_model
+from codesign.allocate._pieces import Piece
+from codesign.allocate.costs import make_cost
+from codesign.allocate.costs._cost import Hardware
+from codesign.design import Design, Measurement, Point
+from codesign.errors import InputError
+from codesign.starting import Starting
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The problem of a design.
+
+    Args:
+        model: Decisions, loss and costs.
+        rules: Which widths are allowed.
+        limits: What the target allows of each cost, by name; None where it does not say.
+    """
+
+    model: Model
+    rules: Rules
+    limits: dict[str, float | None]
+
+    def uniform(self) -> Iterator[Point]:
+        """The assignments with one weight width for all layers, where activations can follow by the offset."""
+        for bits in range(self.rules.weight_bits[0], self.rules.weight_bits[1] + 1):
+            picks = [self._uniform_pick(choices, bits) for choices in self.model.decisions]
+            if None not in picks:
+                yield self.model.point([pick for pick in picks if pick is not None], None)
+
+    def _uniform_pick(self, choices: tuple[Choice, ...], bits: int) -> int | None:
+        """The choice in which weights have these bits and activations the offset more; None if there is none."""
+        if len(choices) == 1:  # a network input or a pinned tensor: its width is given
+            return 0
+        weights = self.model.weights
+        for index, choice in enumerate(choices):
+            offset = self.rules.activation_offset
+            if all(width == (bits if p.tensor in weights else bits + offset) for p, width in choice.items()):
+                return index
+        return None
+
+
+def set_up(
+    design: Design,
+    metric: str,
+    rules: Rules,
+    costs: Sequence[str],
+    reuse_factor: int,
+    measurements: tuple[Measurement, ...],
+    calibration: int,
+) -> Setup:
+    """Make the tables.
+
+    Args:
+        design: Graph, data, sensitivity and target.
+        metric: The sensitivity that predicts the loss.
+        rules: Which widths are allowed.
+        costs: Names of the costs.
+        reuse_factor, measurements: What costs are told of the hardware.
+        calibration: Training samples on which activations are looked at.
+
+    Raises:
+        InputError: Rules that leave a tensor no width, an unknown cost, a cost without a rule for an operation, a
+            tensor that was not measured.
+    """
+    graph = design.graph
+    hardware = Hardware(design.target, reuse_factor, measurements)
+    models = {name: make_cost(name, hardware, "allocate.pareto, budgets or costs") for name in costs}
+    operations = [(node.name, node.op.kind, "weight" in node.op.parameters()) for node in graph.nodes]
+    choices = decisions(graph, rules)
+    for name, cost in models.items():
+        cost.require_rules(name, operations)
+        if rules.granularity != "tensor" and not cost.by_channel:
+            found = f"{rules.granularity!r}, of which the cost {name!r} knows nothing"
+            raise InputError("allocate.pareto, granularity", found, "'tensor'", "or leave the cost out")
+    start = Starting.of(design, calibration)
+    widths: dict[Piece, list[int]] = {}
+    for decision in choices:
+        for choice in decision:
+            for piece, bits in choice.items():
+                widths.setdefault(piece, []).append(bits)
+    losses = loss_table(start, metric, design.sensitivity[metric], widths)
+    nonzeros = nonzero_table(start, widths)
+    model = make_model(Counting.of(graph), choices, losses, nonzeros, models)
+    return Setup(model, rules, {name: cost.limit() for name, cost in models.items()})
