@@ -1,17 +1,31 @@
-"""Counting bits and bit operations again, from the exported file alone."""
+"""What costs see of a network, counted again from the exported file alone."""
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from codesign.allocate.costs.bops_campos import bops
+from codesign.allocate.costs._cost import Activation, Counted, Part, whole
+from codesign.allocate.costs._ways import Step, additions, ways
 from codesign.errors import ContractError
-from codesign.ops.op import Work
+
+#: Operation kinds of nodes with weights, and the axis of their weights that tells output channels apart.
+WEIGHTED = {"MatMul": ("linear", 1), "Conv": ("conv", 0)}
+#: Nodes that only move data, so that bits pass through.
+MOVES = ("Flatten",)
+#: Starts the metadata property with the widths of each channel of a weight, a JSON list, before the weight's name.
+WIDTHS = "widths:"
+FLOAT32_BITS = 24
+
+Values = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -20,73 +34,175 @@ class Layer:
 
     Args:
         name: The node's name.
-        weight_bits: Bits of its weights.
+        weight_bits: Bits of its weights; of each output channel in turn, where channels have their own.
         activation_bits: Bits of its input.
         weights: Number of weights.
         nonzero: Weights that are not zero.
-        bops: Bit operations, as in ``allocate.costs.bops_campos``.
+        macs: Multiply-accumulates for one sample.
+        parts: The node as costs see it.
     """
 
     name: str
-    weight_bits: int
+    weight_bits: tuple[int, ...]
     activation_bits: int
     weights: int
     nonzero: int
-    bops: float
+    macs: int
+    parts: tuple[Part, ...]
 
 
-def _matmul_work(weight: tuple[int, ...], output: list[int]) -> Work:
-    """Of ``[inputs, outputs]``, at every position: a linear layer works on the last axis."""
-    return Work(prod(output[1:]) * weight[0], weight[0])
+def recount(path: Path, *, with_paths: bool = True) -> Counted:
+    """A QONNX file as a cost sees it.
 
-
-def _conv_work(weight: tuple[int, ...], output: list[int]) -> Work:
-    """Of ``[out_channels, in_channels / groups, *kernel]``, at every position."""
-    return Work(prod(output[1:]) * prod(weight[1:]), prod(weight[1:]))
-
-
-#: Work of one node for one sample, from the shapes of its weight and of its output ``[batch, ...]``.
-WORK = {"MatMul": _matmul_work, "Conv": _conv_work}
-
-
-def recount(path: Path) -> list[Layer]:
-    """The weighted layers of a QONNX file, in order.
+    Args:
+        path: The file.
+        with_paths: Whether a cost needs the ways through the network.
 
     Raises:
-        ContractError: A layer's input or weight comes from no Quant node.
+        ContractError: A layer's input or weight comes from no Quant node, or a weight does not fit its widths.
+        InputError: Paths are wanted, and there are too many.
     """
-    graph = onnx.load_model_from_string(path.read_bytes()).graph
-    constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
-    producers = {name: node for node in graph.node for name in node.output}
-    shapes = {
-        info.name: [dimension.dim_value for dimension in info.type.tensor_type.shape.dim]
-        for info in (*graph.value_info, *graph.output)
-    }
-    layers: list[Layer] = []
-    for node in graph.node:
-        if node.op_type not in WORK:
-            continue
-        weight = _quant_before(node.input[1], producers)
-        activation = _quant_before(node.input[0], producers)
-        values = constants[weight.input[0]]
-        nonzero = int(np.count_nonzero(values))
-        bits = [int(constants[quant.input[3]].item()) for quant in (weight, activation)]
-        work = WORK[node.op_type](values.shape, shapes[node.output[0]])
-        cost = bops(work, bits[0], bits[1], nonzero / values.size)
-        layers.append(Layer(node.name, bits[0], bits[1], values.size, nonzero, cost))
-    return layers
+    file = _File(onnx.load_model_from_string(path.read_bytes()))
+    parts = tuple(part for node in file.weighted for part in file.parts(node))
+    return Counted(parts, tuple(file.activations()), file.paths() if with_paths else ())
 
 
-def _quant_before(tensor: str, producers: dict[str, Any]) -> onnx.NodeProto:
-    """The Quant node that a tensor comes from, through nodes that only move data."""
-    node = producers.get(tensor)
-    while node is not None and node.op_type == "Flatten":
-        node = producers.get(node.input[0])
-    if node is None or node.op_type != "Quant":
-        raise ContractError(f"tensor {tensor!r} of the exported file", "no Quant node before it", "a quantized tensor")
-    return node
+def layers(counted: Counted) -> list[Layer]:
+    """The weighted nodes, in order."""
+    found: list[Layer] = []
+    for node in counted.nodes():
+        parts = tuple(part for part in counted.parts if part.node == node.node)
+        bits, entire = tuple(part.weight_bits for part in parts), whole(parts)
+        found.append(Layer(node.node, bits, node.activation_bits, entire.weights, entire.nonzero, entire.macs, parts))
+    return found
 
 
-def total_weight_bits(layers: list[Layer]) -> int:
-    """Bits of all weights."""
-    return sum(layer.weights * layer.weight_bits for layer in layers)
+@dataclass(frozen=True)
+class _File:
+    """A QONNX file as Writer writes it."""
+
+    model: onnx.ModelProto
+
+    @cached_property
+    def constants(self) -> dict[str, Values]:
+        return {item.name: numpy_helper.to_array(item) for item in self.model.graph.initializer}
+
+    @cached_property
+    def producers(self) -> dict[str, onnx.NodeProto]:
+        return {name: node for node in self.model.graph.node for name in node.output}
+
+    @cached_property
+    def shapes(self) -> dict[str, list[int]]:
+        """By tensor, the batch axis left out."""
+        graph = self.model.graph
+        return {
+            info.name: [dimension.dim_value for dimension in info.type.tensor_type.shape.dim][1:]
+            for info in (*graph.input, *graph.value_info, *graph.output)
+        }
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """The nodes that compute something from the inputs."""
+        constant, found = set(self.constants), list[Step]()
+        for node in self.model.graph.node:
+            read = tuple(name for name in node.input if name and name not in constant)
+            if not read:
+                constant.update(node.output)
+                continue
+            multiplies = node.op_type in WEIGHTED and len(read) == 1
+            found.append(Step(node.name, multiplies, node.op_type == "Add" and len(read) == 2, read, node.output[0]))
+        return found
+
+    @cached_property
+    def weighted(self) -> list[onnx.NodeProto]:
+        return [self.producers[step.output] for step in self.steps if step.weighted]
+
+    @cached_property
+    def additions(self) -> dict[str, int]:
+        return additions(self.steps)
+
+    def paths(self) -> tuple[frozenset[str], ...]:
+        graph = self.model.graph
+        return ways(self.steps, [info.name for info in graph.input], [info.name for info in graph.output])
+
+    def activations(self) -> Iterator[Activation]:
+        """The quantized inputs of the network, and what weighted nodes multiply."""
+        given = [info.name for info in self.model.graph.input]
+        quants = [node for name in given for node in self.model.graph.node if name in node.input]
+        quants += [self.quant_before(node.input[0]) for node in self.weighted]
+        for name, quant in {self.name(quant): quant for quant in quants}.items():
+            yield Activation(name, prod(self.shapes[quant.output[0]]), self.bits(quant))
+
+    def name(self, quant: onnx.NodeProto) -> str:
+        """A quantized tensor's name; the network input's own for what is made of it."""
+        given = [info.name for info in self.model.graph.input]
+        return quant.input[0] if quant.input[0] in given else quant.output[0]
+
+    def bits(self, quant: onnx.NodeProto) -> int:
+        return int(self.constants[quant.input[3]].item())
+
+    def parts(self, node: onnx.NodeProto) -> Iterator[Part]:
+        """A node, or each of its channels where they have widths of their own."""
+        kind, axis = WEIGHTED[node.op_type]
+        quant, activation = (self.quant_before(name) for name in (node.input[1], node.input[0]))
+        weight = self.constants[quant.input[0]]
+        channels = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
+        positions = prod(self.shapes[node.output[0]]) // len(channels)
+        common = (positions, channels.shape[1])
+        widths = self.widths(quant)
+        if widths is None:
+            groups = [(channels, self.bits(quant))]
+        else:
+            _require_fit(quant.input[0], channels, widths)
+            groups = [(channels[index : index + 1], bits) for index, bits in enumerate(widths)]
+        for values, bits in groups:
+            nonzero = int(np.count_nonzero(values))
+            yield Part(
+                node.name, kind, len(values), *common, bits, self.bits(activation), nonzero,
+                self.additions.get(node.name, 0),
+            )  # fmt: skip
+
+    def widths(self, quant: onnx.NodeProto) -> list[int] | None:
+        """Bits of each output channel of a weight; None where the weight has one width."""
+        properties = {item.key: item.value for item in self.model.metadata_props}
+        text = properties.get(WIDTHS + quant.input[0])
+        return None if text is None else [int(bits) for bits in json.loads(text)]
+
+    def quant_before(self, tensor: str) -> onnx.NodeProto:
+        """The Quant node that a tensor comes from, through nodes that only move data."""
+        node = self.producers.get(tensor)
+        while node is not None and node.op_type in MOVES:
+            node = self.producers.get(node.input[0])
+        if node is None or node.op_type != "Quant":
+            raise ContractError(
+                f"tensor {tensor!r} of the exported file", "no Quant node before it", "a quantized tensor"
+            )
+        return node
+
+
+def _require_fit(name: str, channels: Values, widths: list[int]) -> None:
+    """Check that the values of each channel are codes of its width, signed, at some binary point.
+
+    Raises:
+        ContractError: They need more bits, or there is not one width per channel.
+    """
+    where = f"weight {name!r} of the exported file"
+    if len(channels) != len(widths):
+        raise ContractError(where, f"{len(widths)} widths", f"one for each of {len(channels)} channels")
+    for index, (values, width) in enumerate(zip(channels, widths, strict=True)):
+        needed = _signed_bits(values)
+        if needed > width:
+            found = f"channel {index} needs {needed} bits"
+            raise ContractError(where, found, f"at most {width}, by the property {WIDTHS}{name}")
+
+
+def _signed_bits(values: Values) -> int:
+    """Bits of the narrowest two's complement format that holds float32 values; 0 if all are zero."""
+    mantissas, exponents = np.frexp(values[values != 0].astype(np.float64))
+    if not mantissas.size:
+        return 0
+    whole = np.ldexp(mantissas, FLOAT32_BITS).astype(np.int64)  # odd parts are reached by dividing by their lowest bit
+    lowest = np.log2((whole & -whole).astype(np.float64)).astype(np.int64)
+    odd, places = whole >> lowest, exponents.astype(np.int64) + lowest
+    codes = [int(code) << int(place) for code, place in zip(odd, places - places.min(), strict=True)]
+    return max((code if code >= 0 else -code - 1).bit_length() for code in codes) + 1

@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import fsum
 from typing import ClassVar
 
-from codesign.errors import InputError
+from codesign.errors import ContractError, InputError
 from codesign.target import Target
 
 
@@ -23,7 +23,7 @@ class Part:
         weight_bits: Bits of the weights, the sign included; 0 for pruned.
         activation_bits: Bits of the node's input.
         nonzero: Weights that are not zero.
-        additions: Sums of two tensors that this node's outputs go into as the later operand.
+        additions: Sums of two tensors that every output of this node goes into as the later operand.
     """
 
     node: str
@@ -52,6 +52,17 @@ class Part:
         return self.nonzero / self.weights
 
 
+def whole(parts: Sequence[Part]) -> Part:
+    """A node's parts as one: channels and nonzero weights add up, the widest channel that has any gives the width."""
+    used = [part for part in parts if part.nonzero] or parts
+    return replace(
+        parts[0],
+        channels=sum(part.channels for part in parts),
+        weight_bits=max(part.weight_bits for part in used),
+        nonzero=sum(part.nonzero for part in parts),
+    )
+
+
 @dataclass(frozen=True)
 class Activation:
     """A quantized activation tensor: its name, its elements for one sample, and their bits."""
@@ -69,11 +80,19 @@ class Counted:
         parts: Of every node with weights, in order; several of a node whose channels differ in width.
         activations: Every quantized activation, network inputs included.
         paths: Names of the nodes with weights on each way from input to output; ways that others contain are left out.
+            Empty if they were not wanted.
     """
 
     parts: tuple[Part, ...]
     activations: tuple[Activation, ...]
     paths: tuple[frozenset[str], ...]
+
+    def nodes(self) -> tuple[Part, ...]:
+        """One part per node: of its widest channels' width, where channels differ."""
+        found: dict[str, list[Part]] = {}
+        for part in self.parts:
+            found.setdefault(part.node, []).append(part)
+        return tuple(map(whole, found.values()))
 
 
 @dataclass(frozen=True)
@@ -120,12 +139,12 @@ class Cost(ABC):
     weighted: ClassVar[frozenset[str]] = frozenset({"linear", "conv"})
     #: Kinds of operations without weights that it has a rule for, or that cost nothing by it.
     unweighted: ClassVar[frozenset[str]] = frozenset(
-        {"add", "avgpool", "flatten", "globalavgpool", "identity", "maxpool", "relu"}
+        {"add", "avgpool", "flatten", "global_avgpool", "identity", "maxpool", "relu"}
     )
     #: "sum": over all parts. "longest path": over the parts on a way from input to output, the largest of all ways.
     #: "black box": only ``total`` knows; a solver must take such costs.
     form: ClassVar[str] = "sum"
-    #: Whether it can be told of channels by themselves, so that parts of one node add up.
+    #: Whether it can be told of channels by themselves, so that parts of one node add up; else it sees whole nodes.
     by_channel: ClassVar[bool] = True
 
     @abstractmethod
@@ -145,11 +164,18 @@ class Cost(ABC):
         return self.part(part) if part.nonzero else 0.0
 
     def total(self, counted: Counted) -> float:
-        """Cost of a whole network, summed without rounding, so that the order does not matter."""
+        """Cost of a whole network, summed without rounding, so that the order does not matter.
+
+        Raises:
+            ContractError: Its paths are needed, and were not counted.
+        """
         activations = [self.activation(each) for each in counted.activations]
-        ways: Sequence[Sequence[Part]] = [counted.parts]
+        parts = counted.parts if self.by_channel else counted.nodes()
+        ways: Sequence[Sequence[Part]] = [parts]
         if self.form == "longest path":
-            ways = [[part for part in counted.parts if part.node in path] for path in counted.paths]
+            if not counted.paths:
+                raise ContractError(f"cost {type(self).__name__}", "a network counted without its paths", "its paths")
+            ways = [[part for part in parts if part.node in path] for path in counted.paths]
         return max((fsum([*map(self.of_part, way), *activations]) for way in ways), default=0.0)
 
     def require_rules(self, name: str, operations: Sequence[tuple[str, str, bool]]) -> None:
