@@ -162,11 +162,17 @@ class Sensitivity:
 
 @dataclass(frozen=True)
 class Point:
-    """One assignment of bits: predicted loss increase, its cost, and the bits by tensor name."""
+    """One assignment of bits.
+
+    Args:
+        loss: Predicted loss increase.
+        cost: Its cost.
+        bits: By tensor name: of the whole tensor, or of each output channel of a weight. 0 bits are zero.
+    """
 
     loss: float
     cost: float
-    bits: dict[str, int]
+    bits: dict[str, int | tuple[int, ...]]
 
 
 @dataclass(frozen=True)
