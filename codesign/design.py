@@ -167,7 +167,7 @@ class Point:
     Args:
         loss: Predicted loss increase.
         costs: Its costs by name.
-        bits: Bits by tensor name; of a weight whose channels have widths of their own, one per output channel.
+        bits: By tensor name: of the whole tensor, or of each output channel of a weight. 0 bits are zero.
         gap: How far the loss can be from the least that is possible at this cost, as a share of it: 0 if it is
             proven to be the least, None if nothing is proven.
     """

@@ -6,7 +6,7 @@ from math import ceil, log2
 
 import numpy as np
 
-from codesign.arrays import FloatArray, IntArray
+from codesign.arrays import Bits, FloatArray, IntArray
 from codesign.errors import ContractError, InputError
 from codesign.fixed import Codes, Fixed, quantize, requantize
 from codesign.graph import Graph, Node
@@ -50,7 +50,7 @@ class Quantized:
     def parameters(self, node: Node) -> dict[str, Codes]:
         """The codes of a node's parameters, by role."""
         roles = node.op.parameters()
-        return {role: Codes(self.codes[name], self.formats[name].fraction) for role, name in roles.items()}
+        return {role: Codes(self.codes[name], _fraction(self.formats[name])) for role, name in roles.items()}
 
     def encode(self, inputs: Sequence[FloatArray]) -> dict[str, Codes]:
         """Quantize real inputs ``[batch, ...]``, in graph order, as the first node of every exported graph does."""
@@ -110,3 +110,9 @@ class Quantized:
 
         self.graph.run({name: Interval.of(self.formats[name], s) for name, s in self.graph.inputs.items()}, step)
         return raw, bits
+
+
+def _fraction(fixed: Fixed) -> Bits:
+    """Fraction bits of a parameter's codes; zeros of no bits go with the finest, so that they make nothing finer."""
+    used = np.asarray(fixed.width) > 0
+    return fixed.fraction if used.all() else np.where(used, fixed.fraction, fixed.envelope().fraction)

@@ -1,17 +1,47 @@
 """Where quantization starts: the formats that allocation judges, and that fine-tuning begins with."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import torch
 
 from codesign.arrays import FloatArray
-from codesign.calibrate import best_format, even_rows
+from codesign.calibrate import Float64, best_format, channel_formats, even_rows, format_for, stride
 from codesign.design import Design
-from codesign.errors import InputError
+from codesign.errors import ContractError, InputError
 from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.torch_forward import float_forward, threads, to_tensors
+
+#: Most activations held at once, over all tensors; what a larger network's batch is cut to.
+HELD = 2**25
+
+
+@dataclass
+class Seen:
+    """What is kept of an activation.
+
+    Args:
+        rows: The samples that ``format_for`` looks at, ``[kept, ...]`` of every batch.
+        largest: The largest magnitude of all samples.
+        negative: Whether any value is.
+        bad: Values that are NaN or infinite.
+    """
+
+    rows: list[FloatArray] = field(default_factory=list[FloatArray])
+    largest: float = 0.0
+    negative: bool = False
+    bad: int = 0
+
+    def add(self, values: FloatArray, first: int, step: int) -> None:
+        """Take in a batch ``[batch, ...]`` from sample number ``first`` on, and keep every ``step``-th sample."""
+        # A copy: a view would hold on to the whole batch.
+        self.rows.append(values[-first % step :: step].copy())
+        self.bad += int(np.count_nonzero(~np.isfinite(values)))
+        self.largest = max(self.largest, float(np.abs(values).max()))
+        self.negative = self.negative or bool(values.min() < 0)
 
 
 @dataclass(frozen=True)
@@ -20,37 +50,75 @@ class Starting:
 
     Args:
         graph: The network.
-        values: Activations ``[samples, ...]`` by tensor name.
+        values: Activations ``[kept, ...]`` by tensor name, of as many samples as the rule for formats looks at.
+        largest: Largest magnitude of each activation over all samples.
         signed: Whether each activation has a sign.
     """
 
     graph: Graph
     values: dict[str, FloatArray]
+    largest: dict[str, float]
     signed: dict[str, bool]
 
     @classmethod
     def of(cls, design: Design, samples: int) -> "Starting":
-        """Look at evenly spread samples of the training split.
+        """Look at evenly spread samples of the training split, no more than memory easily holds at a time.
 
         Raises:
             InputError: An activation is not finite.
         """
         graph, train = design.graph, design.dataset.split("train")
         rows = even_rows(len(train), samples)
-        with torch.no_grad(), threads(1):
-            inputs = [torch.tensor(x[rows]) for x in train.inputs]
-            tensors = float_forward(graph, to_tensors(graph.parameters), inputs)
-        values = {name: tensors[name].numpy() for name in graph.activations()}
-        for name, value in values.items():
-            if bad := int(np.count_nonzero(~np.isfinite(value))):
+        sizes = {name: prod(shape) for name, shape in graph.shapes().items()}
+        batch = max(1, HELD // sum(sizes.values()))
+        found = {name: Seen() for name in graph.activations()}
+        parameters = to_tensors(graph.parameters)
+        for first in range(0, len(rows), batch):
+            with torch.no_grad(), threads(1):
+                inputs = [torch.tensor(x[rows[first : first + batch]]) for x in train.inputs]
+                tensors = float_forward(graph, parameters, inputs)
+            for name, seen in found.items():
+                seen.add(tensors[name].numpy(), first, stride(len(rows) * sizes[name]))
+        for name, seen in found.items():
+            if seen.bad:
                 raise InputError(
-                    f"activation {name!r}", f"{bad} values are NaN or infinite", "weights and data in range"
+                    f"activation {name!r}", f"{seen.bad} values are NaN or infinite", "weights and data in range"
                 )
-        signed = graph.signed() | {name: bool(values[name].min() < 0) for name in graph.inputs}
-        return cls(graph, values, signed)
+        signed = graph.signed() | {name: found[name].negative for name in graph.inputs}
+        values = {name: np.concatenate(seen.rows) for name, seen in found.items()}
+        return cls(graph, values, {name: seen.largest for name, seen in found.items()}, signed)
 
-    def format(self, name: str, width: int) -> tuple[Fixed, float]:
-        """The format of a parameter or activation at a width, and its mean squared error per element."""
+    def format(self, name: str, width: int | Sequence[int]) -> tuple[Fixed, float]:
+        """The format of a parameter or activation, and its mean squared error per element.
+
+        Args:
+            name: The tensor.
+            width: Bits of the tensor, or of each output channel of a parameter; 0 for zero.
+        """
+        if not isinstance(width, int):
+            fixed, errors = self.channels(name, width)
+            return fixed, float(np.mean(errors))
         if name in self.graph.parameters:
             return best_format(self.graph.parameters[name], width, True)
-        return best_format(self.values[name], width, self.signed[name])
+        return format_for(self.values[name], self.largest[name], width, self.signed[name])
+
+    def channels(self, name: str, widths: Sequence[int]) -> tuple[Fixed, Float64]:
+        """The format of a parameter with a width per output channel, and each one's mean squared error.
+
+        Args:
+            name: The parameter.
+            widths: ``[channels]``; 0 for a channel of zeros.
+
+        Returns:
+            The format, its arrays ``[channels, 1, ...]``, and the errors per element ``[channels]``.
+
+        Raises:
+            ContractError: It is an activation, or there is not one width per channel.
+        """
+        if name not in self.graph.parameters:
+            raise ContractError(f"tensor {name!r}", "a width per channel", "one width: it is an activation")
+        return channel_formats(self.graph.parameters[name], widths)
+
+    def channel_errors(self, name: str, width: int) -> Float64:
+        """Mean squared error per element of each output channel of a parameter at a width, ``[channels]``."""
+        return self.channels(name, [width] * len(self.graph.parameters[name]))[1]

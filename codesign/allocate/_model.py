@@ -1,24 +1,23 @@
 """The allocation problem of a network: what each choice is expected to lose, and what it costs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from codesign.allocate._counting import Counting
+from codesign.allocate._cost_tables import CostTables, Nonzeros
+from codesign.allocate._counting import count
 from codesign.allocate._decisions import Choice
 from codesign.allocate._pieces import Piece
 from codesign.allocate._problem import BlackBox, Cost, Picks, Problem, Quantity, Sum, Term
-from codesign.allocate.costs._cost import Activation, Counted, Part
 from codesign.allocate.costs._cost import Cost as CostModel
 from codesign.design import Point
+from codesign.graph import Graph
 
 #: Expected loss increase by piece and bits.
 Losses = Mapping[Piece, Mapping[int, float]]
-#: Weights that are not zero, per output channel of a piece (or in all), by piece and bits.
-Nonzeros = Mapping[Piece, Mapping[int, tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Model:
 
 
 def make_model(
-    counting: Counting,
+    graph: Graph,
     decisions: list[tuple[Choice, ...]],
     losses: Losses,
     nonzeros: Nonzeros,
@@ -76,7 +75,7 @@ def make_model(
     """Set up the model of a network.
 
     Args:
-        counting: The network, as costs see it.
+        graph: The network.
         decisions: Per decision, its choices.
         losses: Expected loss increases; pieces that are not listed cost no loss.
         nonzeros: Weights that are left at each width.
@@ -88,86 +87,25 @@ def make_model(
         for piece in choices[0]
         if piece in losses
     ]
-    channels = {
-        piece.tensor: counting.channels(piece.tensor)
-        for choices in decisions
-        for piece in choices[0]
-        if piece.channels is not None
-    }
-    tables = _Tables(counting, decisions, nonzeros)
-    made: dict[str, Cost] = {}
-    model = Model(tuple(decisions), Quantity("loss", (Sum(tuple(terms)),)), made, channels, frozenset(counting.weights.values()))
+    pieces = [piece for choices in decisions for piece in choices[0]]
+    channels = {piece.tensor: len(graph.parameters[piece.tensor]) for piece in pieces if piece.channels is not None}
+    costs: dict[str, Cost] = {}
+    loss = Quantity("loss", (Sum(tuple(terms)),))
+    model = Model(tuple(decisions), loss, costs, channels, frozenset(piece.tensor for piece in nonzeros))
+    tables = CostTables.of(graph, decisions, nonzeros)
     for name, cost in models.items():
         if cost.form == "black box":
-            made[name] = BlackBox(name, lambda picks, cost=cost: cost.total(tables.counted(picks)))
+            costs[name] = BlackBox(name, partial(_whole, graph, model, nonzeros, cost))
         else:
-            made[name] = tables.quantity(name, cost)
+            costs[name] = tables.quantity(name, cost)
     return model
 
 
-@dataclass(frozen=True)
-class _Tables:
-    """Makes the terms of costs: one per part of a node, and one per activation."""
-
-    counting: Counting
-    decisions: list[tuple[Choice, ...]]
-    nonzeros: Nonzeros
-
-    def quantity(self, name: str, cost: CostModel) -> Quantity:
-        """A cost as one sum, or as one per path."""
-        activations = [
-            Term((index,), np.array([cost.activation(self._activation(piece, c[piece])) for c in self.decisions[index]]))
-            for piece, index in self._owners.items()
-            if piece.tensor in self.counting.elements
-        ]
-        parts = {node: self._parts(node, cost.of_part) for node in self.counting.weights}
-        ways = [frozenset(parts)] if cost.form == "sum" else list(self.counting.paths)
-        sums = [Sum((*activations, *(term for node in parts if node in way for term in parts[node]))) for way in ways]
-        return Quantity(name, tuple(sums))
-
-    def counted(self, picks: Picks) -> Counted:
-        """A whole assignment as a black box sees it."""
-        chosen = [choices[pick] for choices, pick in zip(self.decisions, picks, strict=True)]
-        bits = {piece: width for choice in chosen for piece, width in choice.items()}
-        parts = [
-            part
-            for node in self.counting.weights
-            for piece in self._owners
-            if piece.tensor == self.counting.weights[node]
-            for part in self._at(node, piece, bits[piece], bits[Piece(self.counting.sources[node])])
-        ]
-        activations = [self._activation(piece, width) for piece, width in bits.items() if piece.tensor in self.counting.elements]
-        return Counted(tuple(parts), tuple(activations), self.counting.paths)
-
-    @cached_property
-    def _owners(self) -> dict[Piece, int]:
-        """The decision that settles each piece."""
-        return {piece: index for index, choices in enumerate(self.decisions) for piece in choices[0]}
-
-    def _activation(self, piece: Piece, bits: int) -> Activation:
-        return Activation(piece.tensor, self.counting.elements[piece.tensor], bits)
-
-    def _at(self, node: str, piece: Piece, weight_bits: int, activation_bits: int) -> list[Part]:
-        """The parts of a node that a piece of its weights makes: one, or one per channel."""
-        nonzero = self.nonzeros[piece][weight_bits]
-        return self.counting.parts(node, piece.channels, weight_bits, activation_bits, nonzero)
-
-    def _parts(self, node: str, cost: Callable[[Part], float]) -> list[Term]:
-        """One term per part; of one decision where weights and input are decided together."""
-        owners = self._owners
-        source = Piece(self.counting.sources[node])
-        j = owners[source]
-        terms: list[Term] = []
-        for piece, i in owners.items():
-            if piece.tensor != self.counting.weights[node]:
-                continue
-            if i == j:
-                costs = [[cost(p) for p in self._at(node, piece, c[piece], c[source])] for c in self.decisions[i]]
-                terms += [Term((i,), column) for column in np.array(costs, np.float64).T]
-            else:
-                grid = [
-                    [[cost(p) for p in self._at(node, piece, a[piece], b[source])] for b in self.decisions[j]]
-                    for a in self.decisions[i]
-                ]
-                terms += [Term((i, j), table) for table in np.moveaxis(np.array(grid, np.float64), 2, 0)]
-        return terms
+def _whole(graph: Graph, model: Model, nonzeros: Nonzeros, cost: CostModel, picks: Picks) -> float:
+    """The cost of an assignment of which no table can be made."""
+    left: dict[str, list[int]] = {}
+    for choices, pick in zip(model.decisions, picks, strict=True):
+        for piece, bits in choices[pick].items():  # pieces of a tensor come in the order of their channels
+            if piece in nonzeros:
+                left.setdefault(piece.tensor, []).extend(nonzeros[piece][bits])
+    return cost.total(count(graph, model.bits(picks), {name: tuple(counts) for name, counts in left.items()}))

@@ -1,13 +1,13 @@
-"""What gets a width: a whole tensor, or some output channels of a weight."""
+"""What gets bits of its own: a tensor, or some output channels of a weight."""
 
 from typing import NamedTuple
 
 
 class Piece(NamedTuple):
-    """A tensor, or some of a weight's output channels.
+    """A tensor, or neighbouring output channels of a weight.
 
     Args:
-        tensor: The tensor's name.
+        tensor: Its name.
         channels: First and last-plus-one output channel; None for the whole tensor.
     """
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from codesign.allocate._counting import Counting
+from codesign.allocate._counting import operations
 from codesign.allocate._decisions import Choice, Rules, decisions
 from codesign.allocate._losses import loss_table, nonzero_table
 from codesign.allocate._model import Model, make_model
@@ -74,10 +74,9 @@ def set_up(
     graph = design.graph
     hardware = Hardware(design.target, reuse_factor, measurements)
     models = {name: make_cost(name, hardware, "allocate.pareto, budgets or costs") for name in costs}
-    operations = [(node.name, node.op.kind, "weight" in node.op.parameters()) for node in graph.nodes]
     choices = decisions(graph, rules)
     for name, cost in models.items():
-        cost.require_rules(name, operations)
+        cost.require_rules(name, operations(graph))
         if rules.granularity != "tensor" and not cost.by_channel:
             found = f"{rules.granularity!r}, of which the cost {name!r} knows nothing"
             raise InputError("allocate.pareto, granularity", found, "'tensor'", "or leave the cost out")
@@ -89,5 +88,5 @@ def set_up(
                 widths.setdefault(piece, []).append(bits)
     losses = loss_table(start, metric, design.sensitivity[metric], widths)
     nonzeros = nonzero_table(start, widths)
-    model = make_model(Counting.of(graph), choices, losses, nonzeros, models)
+    model = make_model(graph, choices, losses, nonzeros, models)
     return Setup(model, rules, {name: cost.limit() for name, cost in models.items()})

@@ -1,5 +1,6 @@
 """Writing an integer network as ONNX nodes with explicit Quant nodes (the QONNX dialect)."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,10 +61,22 @@ class Writer:
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(QONNX_DOMAIN, 1)]
         model = helper.make_model(proto, opset_imports=opsets, producer_name="codesign", ir_version=IR_VERSION)
         ranges = self.quantized.accumulators()
-        helper.set_model_props(
-            model, {f"accumulator:{name}": str(ranges[name].smallest_format()) for name in sorted(ranges)}
-        )
+        notes = {f"accumulator:{name}": str(ranges[name].smallest_format()) for name in sorted(ranges)}
+        helper.set_model_props(model, notes | self._channel_widths())
         return model
+
+    def _channel_widths(self) -> dict[str, str]:
+        """What Quant nodes do not say: ``widths:WEIGHT``, bits of every output channel where they are not one number.
+
+        Of a channel whose own elements differ it is the most.
+        """
+        found: dict[str, str] = {}
+        for name in sorted(self.initializers.keys() & self.quantized.codes.keys()):
+            fixed, codes = self.quantized.formats[name], self.quantized.codes[name]
+            if np.ndim(fixed.width) or np.ndim(fixed.integer):
+                widths = np.broadcast_to(fixed.width, codes.shape).reshape(len(codes), -1).max(1)
+                found[f"widths:{name}"] = json.dumps(widths.tolist())
+        return found
 
     def parameter(self, name: str, transpose: bool = False) -> str:
         """Initializer and Quant node of a parameter; returns the quantized tensor's name."""

@@ -13,7 +13,8 @@ class Qonnx(Pass):
     """Write a QONNX file: standard ONNX nodes, with a Quant node on every input, parameter and activation.
 
     Scales are powers of two, one per tensor, zero points 0; weights round to nearest even, activations floor. The
-    accumulators' exact widths are in the file's metadata.
+    accumulators' exact widths are in the file's metadata (``accumulator:TENSOR``), and so are the bits of every output
+    channel of weights whose channels differ (``widths:WEIGHT``).
     """
 
     reads: ClassVar[tuple[str, ...]] = ("quantized",)

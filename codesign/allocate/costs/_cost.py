@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import fsum
 from typing import ClassVar
 
+from codesign.design import Measurement
 from codesign.errors import ContractError, InputError
 from codesign.target import Target
 
@@ -93,16 +94,6 @@ class Counted:
         for part in self.parts:
             found.setdefault(part.node, []).append(part)
         return tuple(map(whole, found.values()))
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What synthesis gave for one layer at one pair of widths."""
-
-    layer: str
-    weight_bits: int
-    activation_bits: int
-    value: float
 
 
 @dataclass(frozen=True)
