@@ -34,7 +34,9 @@ def build(
     flow: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Flow, instead of the build file's.")] = None,
     options: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PASS.OPTION=VALUE", help="Set an option: --set allocate.budgets.bops_campos=300000."),
+        typer.Option(
+            "--set", metavar="PASS.OPTION=VALUE", help="Set an option: --set allocate.budgets.bops_campos=300000."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, instead of the build file's.")] = None,
     until: Annotated[str | None, typer.Option(metavar="PASS", help="Stop after this pass or stage.")] = None,

@@ -188,7 +188,13 @@ def _proof(gap: float | None) -> str:
 def _layers(report: Mapping[str, Any]) -> Table:
     table = Table(title="Layers", title_justify="left")
     table.add_column("layer")
-    for title in ("weight bits", "input bits", "accumulator", "sensitivity", f"{report['allocation']['cost']} (estimated)"):
+    for title in (
+        "weight bits",
+        "input bits",
+        "accumulator",
+        "sensitivity",
+        f"{report['allocation']['cost']} (estimated)",
+    ):
         table.add_column(title, justify="right")
     for row in report["layers"]:
         table.add_row(

@@ -9,7 +9,8 @@ def svg(rows: int, columns: int, size: tuple[float, float], draw: Callable[[Any]
     """Draw a figure.
 
     Args:
-        rows, columns: Panels.
+        rows: Panels one below the other.
+        columns: Panels side by side.
         size: Width and height in inches.
         draw: Given the panels ``[rows][columns]`` (matplotlib axes, which carry no types), draws on them.
     """

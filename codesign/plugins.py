@@ -72,5 +72,7 @@ def _only(module: str, kind: type[T]) -> type[T]:
         if isinstance(value, type) and issubclass(value, kind) and value.__module__ == module and not isabstract(value)
     ]
     if len(own) != 1:
-        raise ContractError(module, f"{len(own)} classes of its kind", "exactly one (a helper module's name starts with _)")
+        raise ContractError(
+            module, f"{len(own)} classes of its kind", "exactly one (a helper module's name starts with _)"
+        )
     return own[0]

@@ -75,13 +75,16 @@ class CostTables:
         for piece, i in self._owners.items():
             if piece.tensor != node.weight:
                 continue
-            inputs = [self.decisions[j]] if i != j else []
+            together = i == j
             grid = [
-                [self._parts(node, piece, own[piece], other[source], cost) for other in (*inputs, (own,))[0]]
+                [
+                    self._parts(node, piece, own[piece], other[source], cost)
+                    for other in ((own,) if together else self.decisions[j])
+                ]
                 for own in self.decisions[i]
             ]
             table = np.moveaxis(np.array(grid, np.float64), 2, 0)  # [parts, own, other]
-            terms += [Term((i, j) if inputs else (i,), each if inputs else each[:, 0]) for each in table]
+            terms += [Term((i,), each[:, 0]) if together else Term((i, j), each) for each in table]
         return terms
 
     def _parts(self, node: Template, piece: Piece, weight_bits: int, activation_bits: int, cost: Cost) -> list[float]:

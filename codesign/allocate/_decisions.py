@@ -177,7 +177,9 @@ def _choices(bundle: Bundle, allowed: Mapping[str, list[int]]) -> Iterable[Choic
             yield choice
     leaders = [piece for piece, offset in bundle.pieces.items() if offset == 0]
     if len(bundle.pieces) > 1 and all(0 in allowed[piece.tensor] for piece in leaders):
-        following = [base for base in bases if base > 0 and all(base + o in allowed[p.tensor] for p, o in bundle.pieces.items())]
+        following = [
+            base for base in bases if base > 0 and all(base + o in allowed[p.tensor] for p, o in bundle.pieces.items())
+        ]
         if following:
             yield {piece: following[0] + offset if offset else 0 for piece, offset in bundle.pieces.items()}
 
@@ -185,15 +187,19 @@ def _choices(bundle: Bundle, allowed: Mapping[str, list[int]]) -> Iterable[Choic
 def _contradiction(bundle: Bundle, allowed: Mapping[str, list[int]]) -> InputError:
     """Why tensors that go together have no width, and the least change of each that would do."""
     names = {piece.tensor: offset for piece, offset in bundle.pieces.items()}
-    wants = [f"{name} {_range(allowed[name])}{f' (at {offset:+d})' if offset else ''}" for name, offset in names.items()]
+    wants = [
+        f"{name} {_range(allowed[name])}{f' (at {offset:+d})' if offset else ''}" for name, offset in names.items()
+    ]
     fixes: list[str] = []
     for name, offset in names.items():
-        others = [set(b - o for b in allowed[n]) for n, o in names.items() if n != name]
-        common = sorted(set.intersection(*others)) if others else []
+        common: set[int] = set(range(WIDEST + 1))
+        for other, shift in names.items():
+            if other != name:
+                common &= {bits - shift for bits in allowed[other]}
         fine = [base + offset for base in common if NARROWEST <= base + offset <= WIDEST]
         if fine:
-            nearest = min(fine, key=lambda bits: min(abs(bits - own) for own in allowed[name]))
-            fixes.append(f"{name} {nearest} bits")
+            distance = {bits: min(abs(bits - own) for own in allowed[name]) for bits in fine}
+            fixes.append(f"{name} {min(fine, key=distance.__getitem__)} bits")
     smallest = f"allow {' or '.join(fixes)}" if fixes else "untie them: no change of one alone would do"
     return InputError("allocate.pareto", f"no width that all of these can have: {', '.join(wants)}", "", smallest)
 

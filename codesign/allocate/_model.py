@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -44,15 +43,16 @@ class Model:
 
     def bits(self, picks: Picks) -> dict[str, int | tuple[int, ...]]:
         """Bits of every tensor for an assignment."""
-        widths: dict[str, Any] = {name: [0] * count for name, count in self.channels.items()}
+        whole: dict[str, int | tuple[int, ...]] = {}
+        parts: dict[str, list[int]] = {name: [0] * count for name, count in self.channels.items()}
         for choices, pick in zip(self.decisions, picks, strict=True):
             for piece, bits in choices[pick].items():
                 if piece.channels is None:
-                    widths[piece.tensor] = bits
+                    whole[piece.tensor] = bits
                 else:
                     first, end = piece.channels
-                    widths[piece.tensor][first:end] = [bits] * (end - first)
-        return {name: tuple(bits) if isinstance(bits, list) else bits for name, bits in widths.items()}
+                    parts[piece.tensor][first:end] = [bits] * (end - first)
+        return whole | {name: tuple(bits) for name, bits in parts.items()}
 
     def point(self, picks: Picks, gap: float | None) -> Point:
         """An assignment spelt out.

@@ -64,7 +64,8 @@ def set_up(
         metric: The sensitivity that predicts the loss.
         rules: Which widths are allowed.
         costs: Names of the costs.
-        reuse_factor, measurements: What costs are told of the hardware.
+        reuse_factor: What costs are told of the hardware: products that one multiplier does one after another.
+        measurements: Likewise: measured costs of layers.
         calibration: Training samples on which activations are looked at.
 
     Raises:

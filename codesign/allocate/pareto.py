@@ -15,7 +15,6 @@ from codesign.passes import Context, Pass
 if TYPE_CHECKING:
     from codesign.allocate._front import Found
     from codesign.allocate._model import Model
-    from codesign.allocate._problem import Bound
 
 #: The cost where none is named.
 DEFAULT_COST = "bops_campos"
@@ -105,7 +104,7 @@ class Pareto(Pass):
         if self.activations == "tied":
             ends = [bits + self.activation_offset for bits in self.weight_bits]
             found = f"{self.activation_offset}, which makes activations of {ends[0]} to {ends[1]}"
-            fine = NARROWEST <= ends[0] and ends[1] <= WIDEST
+            fine = ends[0] >= NARROWEST and ends[1] <= WIDEST
             self._require("activation_offset", fine, found, f"activations of {NARROWEST} to {WIDEST} bits")
 
     def _require(self, option: str, fine: bool, found: object, wanted: str) -> None:
@@ -182,14 +181,24 @@ class Pareto(Pass):
         problem = model.problem()
         few = enumerable(problem.bounded(*(Bound(cost, inf) for cost in model.costs.values())))
         no_sums = any(isinstance(cost, BlackBox) for cost in model.costs.values())
-        name = self.solver if self.solver != "auto" else "exhaustive" if few else "evolutionary" if no_sums else "lagrangian"
+        name = (
+            self.solver
+            if self.solver != "auto"
+            else "exhaustive"
+            if few
+            else "evolutionary"
+            if no_sums
+            else "lagrangian"
+        )
         solver = make_solver(name, "allocate.pareto, solver")
         effort = Effort(self.gap, self.time_limit_s or inf, context.seed, context.progress)
         others = [bound for key, bound in bounds.items() if key != main]
         search = Search(problem.bounded(*others), model.costs[main], solver, effort)
         whole = self.points == "all" or (self.points == "auto" and name == "exhaustive")
         if whole and not solver.exact:
-            raise InputError("allocate.pareto, points", f"'all', with the solver {name}", "a number", "or another solver")
+            raise InputError(
+                "allocate.pareto, points", f"'all', with the solver {name}", "a number", "or another solver"
+            )
         count = self.points if isinstance(self.points, int) else COVER
         found = search.every_point() if whole else search.cover(count, budgets.get(main))
         within = [each for each in found if main not in bounds or bounds[main].met(each.picks)]

@@ -73,7 +73,9 @@ class Moves:
     def _refresh(self, index: int) -> None:
         size = self.sizes[index]
         for number, each in enumerate(self.sums):
-            own = np.array(each.unary.get(index, np.zeros(size)), np.float64)
+            own: Float64 = np.zeros(size)
+            if index in each.unary:
+                own = own + each.unary[index]
             for other, table in self._pairs[number][index]:
                 own = own + table[:, self.picks[other]]
             self.changes[number, index, :size] = own - own[self.picks[index]]

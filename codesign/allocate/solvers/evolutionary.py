@@ -1,5 +1,6 @@
 """`evolutionary`: NSGA-II (Deb et al., IEEE Trans. Evol. Comp. 6 (2002) 182), for costs that no formula describes."""
 
+from importlib import import_module
 from math import inf
 from time import monotonic
 from typing import Any, ClassVar
@@ -36,19 +37,20 @@ class Evolutionary(Solver):
         return [answer(problem, picks) for picks in found if problem.feasible(picks)]
 
 
-def _search(problem: Problem, minimized: list[Cost], effort: Effort) -> list[tuple[int, ...]]:
+def _pymoo(module: str) -> Any:
+    """A module of pymoo, which carries no types.
+
+    Raises:
+        InputError: pymoo is not installed.
+    """
     try:
-        from pymoo.algorithms.moo.nsga2 import NSGA2
-        from pymoo.core.problem import Problem as PymooProblem
-        from pymoo.operators.crossover.ux import UX
-        from pymoo.operators.mutation.pm import PM
-        from pymoo.operators.repair.rounding import RoundingRepair
-        from pymoo.optimize import minimize
-        from pymoo.termination.max_gen import MaximumGenerationTermination
+        return import_module(f"pymoo.{module}")
     except ImportError as error:
         hint = "pip install 'codesign[evolutionary]'"
-        raise InputError("solver evolutionary", "pymoo is not installed", "pymoo 0.6", hint) from error
+        raise InputError("solver evolutionary", f"pymoo cannot be imported: {error}", "pymoo 0.6", hint) from error
 
+
+def _search(problem: Problem, minimized: list[Cost], effort: Effort) -> list[tuple[int, ...]]:
     deadline = monotonic() + effort.seconds
     known: dict[Picks, tuple[list[float], list[float]]] = {}
 
@@ -58,7 +60,7 @@ def _search(problem: Problem, minimized: list[Cost], effort: Effort) -> list[tup
             known[picks] = [each.value(picks) for each in minimized], excess
         return known[picks]
 
-    class Assignments(PymooProblem):  # pyright: ignore[reportUntypedBaseClass]
+    class Assignments(_pymoo("core.problem").Problem):
         """What pymoo asks about a generation."""
 
         def _evaluate(self, x: IntArray, out: dict[str, Float64], *args: object, **kwargs: object) -> None:
@@ -67,7 +69,7 @@ def _search(problem: Problem, minimized: list[Cost], effort: Effort) -> list[tup
             if rows[0][1]:
                 out["G"] = np.array([row[1] for row in rows])
 
-    class Stop(MaximumGenerationTermination):  # pyright: ignore[reportUntypedBaseClass]
+    class Stop(_pymoo("termination.max_gen").MaximumGenerationTermination):
         """After all generations, or when the time is over."""
 
         def _update(self, algorithm: Any) -> float:
@@ -77,14 +79,16 @@ def _search(problem: Problem, minimized: list[Cost], effort: Effort) -> list[tup
     sizes = np.array(problem.sizes)
     limits = sum(bound.most < inf for bound in problem.bounds)
     asked = Assignments(n_var=len(sizes), n_obj=len(minimized), n_ieq_constr=limits, xl=0, xu=sizes - 1, vtype=int)
-    algorithm = NSGA2(
+    repair = _pymoo("operators.repair.rounding").RoundingRepair()
+    rate = max(1 / len(sizes), 0.05)
+    algorithm = _pymoo("algorithms.moo.nsga2").NSGA2(
         pop_size=POPULATION,
         sampling=_first_generation(problem.sizes, effort.seed),
-        crossover=UX(),
-        mutation=PM(prob=1.0, prob_var=max(1 / len(sizes), 0.05), eta=3.0, vtype=float, repair=RoundingRepair()),
+        crossover=_pymoo("operators.crossover.ux").UX(),
+        mutation=_pymoo("operators.mutation.pm").PM(prob=1.0, prob_var=rate, eta=3, vtype=float, repair=repair),
         eliminate_duplicates=True,
     )
-    minimize(asked, algorithm, Stop(GENERATIONS), seed=effort.seed, verbose=False)
+    _pymoo("optimize").minimize(asked, algorithm, Stop(GENERATIONS), seed=effort.seed, verbose=False)
     return [tuple(picks) for picks in known]
 
 

@@ -1,4 +1,4 @@
-"""`greedy`: bits are given up one step at a time, where a saved share of the budgets costs the least loss. A baseline."""
+"""`greedy`: bits are given up one step at a time, where a saved share of the budgets costs the least. A baseline."""
 
 import numpy as np
 
@@ -23,12 +23,14 @@ class Greedy(Solver):
         _improve(moves, anywhere=True)
         while (now := float(moves.excess()[0, moves.picks[0]])) > 0:
             saved = now - moves.excess()
-            lost = moves.objective() - moves.objective()[0, moves.picks[0]]
+            after = moves.objective()
+            lost = after - after[0, moves.picks[0]]
             with np.errstate(divide="ignore", invalid="ignore"):
-                ratio = np.where(saved > ROUNDING, np.where(lost > 0, lost / saved, lost * saved), np.inf)
+                ratio: Float64 = np.where(lost > 0, lost / saved, lost * saved)
+            ratio[~(saved > ROUNDING)] = np.inf
             if not np.isfinite(ratio).any():
                 return answer(problem, None)
-            moves.take(*_first(np.nan_to_num(ratio, nan=np.inf)))
+            moves.take(*_first(ratio))
             effort.progress(f"greedy, {now:.3g} over the budgets", 0, 0)
         _improve(moves, anywhere=False)
         return answer(problem, tuple(moves.picks) if problem.feasible(moves.picks) else None)
