@@ -56,7 +56,10 @@ def uniform(graph: Graph, weight_bits: int = 6, activation_bits: int = 8) -> Cou
 def write(quantized: Quantized, path: Path, widths: dict[str, list[int]] | None = None) -> Path:
     """The exported file, with the widths of channels as the exporter notes them."""
     model = Writer(quantized).write()
+    noted = {entry.key for entry in model.metadata_props}
     for name, bits in (widths or {}).items():
+        if f"widths:{name}" in noted:
+            continue
         entry = model.metadata_props.add()
         entry.key, entry.value = f"widths:{name}", json.dumps(bits)
     path.write_bytes(model.SerializeToString())
