@@ -67,16 +67,16 @@ def write(quantized: Quantized, path: Path, widths: dict[str, list[int]] | None 
 
 
 def by_channel(quantized: Quantized, seed: int) -> tuple[Quantized, dict[str, list[int]]]:
-    """The network with a width and a binary point for each channel of every weight, some of them pruned."""
+    """The network with a binary point for each channel of every weight, and a width; some channels are pruned."""
     generator = np.random.default_rng(seed)
     formats, codes, widths = dict(quantized.formats), dict(quantized.codes), dict[str, list[int]]()
     for node in quantized.graph.weighted():
         name = node.op.parameters()["weight"]
         shape = (len(codes[name]), *[1] * (codes[name].ndim - 1))
-        width = generator.choice([0, 2, 3, 5, 8], shape)
+        width = generator.choice([0, 2, 3, 5, 8], shape) if generator.random() < 0.8 else 5
         formats[name] = Fixed(True, width, generator.integers(-2, 3, shape))
         codes[name] = np.clip(codes[name], formats[name].low, formats[name].high)
-        widths[name] = width.reshape(-1).tolist()
+        widths[name] = np.broadcast_to(width, shape).reshape(-1).tolist()
     return replace(quantized, formats=formats, codes=codes), widths
 
 
