@@ -9,6 +9,7 @@ import numpy as np
 from codesign.allocate.costs._cost import Activation, Counted, Part
 from codesign.allocate.costs._ways import Step, Way, additions, ways
 from codesign.errors import ContractError
+from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.quantized import Quantized
 
@@ -131,22 +132,20 @@ def count(graph: Graph, widths: Mapping[str, Each], nonzero: Mapping[str, Each],
 
 def count_quantized(quantized: Quantized, *, with_paths: bool = True) -> Counted:
     """An integer network; ``count`` with the widths of its formats and the zeros among its codes."""
-    graph, formats = quantized.graph, quantized.formats
+    graph, formats, codes = quantized.graph, quantized.formats, quantized.codes
     weights = {each.weight for each in templates(graph).values()}
-    widths = {name: _each(formats[name].width, len(quantized.codes[name])) for name in weights}
+    widths = {name: _each(formats[name], codes[name].shape) for name in weights}
     widths |= {name: int(formats[name].envelope().width) for name in graph.activations()}
-    zeros = {name: tuple(int(np.count_nonzero(channel)) for channel in quantized.codes[name]) for name in weights}
+    zeros = {name: tuple(int(np.count_nonzero(channel)) for channel in codes[name]) for name in weights}
     return count(graph, widths, zeros, with_paths=with_paths)
 
 
-def _each(width: object, channels: int) -> Each:
-    """The width of a weight's format: one number, or an array that varies along the first axis alone."""
-    found = np.asarray(width, np.int64)
-    if not found.ndim:
-        return int(found)
-    if found.size != len(found):
-        raise ContractError("a weight's number format", f"widths of shape {found.shape}", "one per output channel")
-    return tuple(int(bits) for bits in np.broadcast_to(found.reshape(-1), channels))
+def _each(fixed: Fixed, shape: tuple[int, ...]) -> Each:
+    """Bits of a weight of a shape, or of its channels, where they differ in bits or in their binary point."""
+    if not np.ndim(fixed.width) and not np.ndim(fixed.integer):
+        return int(fixed.width)
+    bits = np.broadcast_to(fixed.width, shape).reshape(shape[0], -1).max(1)
+    return tuple(bits.tolist()) if bits.any() else 0
 
 
 def _one(name: str, width: Each) -> int:

@@ -155,6 +155,7 @@ class _File:
         else:
             _require_fit(quant.input[0], channels, widths)
             groups = [(channels[index : index + 1], bits) for index, bits in enumerate(widths)]
+            groups = groups if any(widths) else [(channels, 0)]  # a pruned layer is one part
         for values, bits in groups:
             nonzero = int(np.count_nonzero(values))
             yield Part(

@@ -13,6 +13,8 @@ class BopsCampos(Cost):
 
     The products of the share ``p`` of weights that are not zero, and additions into an accumulator that grows with the
     number ``n`` of terms. Fine-tuning keeps zeros zero, so that the built network costs at most this.
+
+    Source: Campos et al., arXiv 2304.06745. Biases are left out.
     """
 
     unit: ClassVar[str] = "bit operations"

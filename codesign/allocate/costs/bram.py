@@ -23,11 +23,12 @@ def blocks(width: int, depth: int) -> int:
 class Bram(Cost):
     """36 kb blocks for ``min(R, weights)`` words of ``b_w ceil(weights / R)`` bits, one memory per layer.
 
-    ``R`` is the reuse factor: a word holds the weights of all multipliers for one of ``R`` steps, as in the resource
-    strategy of hls4ml (arXiv 2103.05579), whose weights lie in block RAM. With ``R`` 1 all are read at once.
+    ``R`` is the reuse factor: a word holds the weights of all multipliers for one of ``R`` steps. With ``R`` 1 all are
+    read at once. Zero weights are stored.
 
-    Source: that layout, and the aspect ratios of AMD UG573. Zero weights are stored. Buffers of activations are left
-    out, and so is putting two small memories into one block.
+    Source: the layout of hls4ml's resource strategy (``nnet_utils/nnet_dense_resource.h``: reshaped into blocks of
+    ``ceil(weights / R)``, in block ROM); aspect ratios of AMD UG573. Buffers of activations are left out, and so is
+    putting two small memories into one block.
     """
 
     unit: ClassVar[str] = "36 kb block RAMs"

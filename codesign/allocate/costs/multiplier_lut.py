@@ -11,10 +11,12 @@ from codesign.allocate.costs._cost import Cost, Part
 class MultiplierLut(Cost):
     """``(ceil(b_w / 2) - 1) (b_a + b_w)`` per product of a weight that is not zero, all products at once.
 
-    A constant of ``b_w`` bits has at most ``ceil(b_w / 2)`` digits that are not zero in canonical signed digit form
-    (Parhi, VLSI Digital Signal Processing Systems, 13.6), and so needs one adder less than that; an adder takes one
-    6-input LUT with carry logic per bit (AMD UG574, Carry Logic). An upper bound for any constants of that width, as an
-    estimate of firmware: synthesis shares terms among constants, and may put products into DSPs.
+    A constant of ``b_w`` bits has at most ``ceil(b_w / 2)`` digits that are not zero in canonical signed digit form,
+    and so needs one adder less than that. An adder takes one 6-input LUT with carry logic per bit. It is an upper
+    bound for any constants of that width, and an estimate of firmware: synthesis shares terms among constants, and may
+    put products into DSPs.
+
+    Source: Parhi, VLSI Digital Signal Processing Systems, 13.6 (digits); AMD UG574, Carry Logic (LUTs).
     """
 
     unit: ClassVar[str] = "LUTs"
