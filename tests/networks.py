@@ -13,7 +13,7 @@ from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
 from codesign.ops.op import Shape
 from tests import strategies
-from tests.strategies import spread_values
+from tests.strategies import channel_format, channel_points, spread_values
 
 #: Layers by number of position axes.
 CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
@@ -53,6 +53,7 @@ class Plan:
         weight, activation: Widths and integer bits, read one after another.
         input_format: Of the input.
         seed: For all numbers.
+        channels: Widths and integer bits of output channels, read one after another, of every other weight.
     """
 
     rank: int
@@ -63,14 +64,15 @@ class Plan:
     activation: tuple[tuple[int, int], ...]
     input_format: Fixed
     seed: int
+    channels: tuple[tuple[int, int], ...] = ()
 
 
 @st.composite
 def plans(draw: st.DrawFn, weights: tuple[int, int] = (2, 8), activations: tuple[int, int] = (2, 10)) -> Plan:
-    """Networks of one to four stages and a linear head."""
+    """Networks of one to four stages and a linear head, some with pruned weights or a width per channel."""
 
-    def several(low: int, high: int) -> tuple[tuple[int, int], ...]:
-        return tuple(draw(st.lists(st.tuples(st.integers(low, high), st.integers(-2, 4)), min_size=1, max_size=4)))
+    def several(*widths: int) -> tuple[tuple[int, int], ...]:
+        return tuple(draw(st.lists(st.tuples(st.sampled_from(widths), st.integers(-2, 4)), min_size=1, max_size=4)))
 
     width, integer = draw(st.tuples(st.integers(*activations), st.integers(-2, 4)))
     return Plan(
@@ -78,10 +80,11 @@ def plans(draw: st.DrawFn, weights: tuple[int, int] = (2, 8), activations: tuple
         tuple(draw(st.lists(st.sampled_from(STAGES), min_size=1, max_size=4))),
         draw(st.sampled_from(["flatten", "mean"])),
         tuple(draw(st.lists(st.booleans(), min_size=3, max_size=3))),
-        several(*weights),
-        several(*activations),
+        several(0, *range(weights[0], weights[1] + 1)),
+        several(*range(activations[0], activations[1] + 1)),
         Fixed(draw(st.booleans()), width, integer),
         draw(st.integers(0, 2**32)),
+        draw(channel_points()),
     )
 
 
@@ -159,9 +162,12 @@ def build_network(plan: Plan) -> Network:
     parameters: dict[str, np.ndarray] = {}
     for index, node in enumerate(graph.weighted()):
         roles = node.op.parameters()
+        shape = graph.parameters[roles["weight"]].shape
         fixed = Fixed(True, *plan.weight[index % len(plan.weight)])
+        if plan.channels and index % 2 == plan.seed % 2:
+            fixed = channel_format(plan.channels, shape)
         formats[roles["weight"]] = fixed
-        parameters[roles["weight"]] = spread_values(generator, fixed, graph.parameters[roles["weight"]].shape)
+        parameters[roles["weight"]] = spread_values(generator, fixed, shape)
         if "bias" in roles:
             size = graph.parameters[roles["bias"]].shape
             parameters[roles["bias"]] = (generator.normal(size=size) * generator.choice([0, 1, 16], size)).astype("f4")

@@ -51,16 +51,30 @@ def quantized_code(value: Fraction, signed: bool, width: int, integer: int, roun
     return min(max(code, low), high)
 
 
+def channel_format(points: Sequence[tuple[int, int]], shape: tuple[int, ...]) -> Fixed:
+    """The format of a weight whose output channels have these widths and integer bits, read one after another."""
+    chosen = np.array([points[channel % len(points)] for channel in range(shape[0])])
+    width, integer = chosen.T.reshape(2, shape[0], *[1] * (len(shape) - 1))
+    return Fixed(True, width, integer)
+
+
+def channel_points(widest: int = 8) -> st.SearchStrategy[tuple[tuple[int, int], ...]]:
+    """Widths and integer bits for channels, some of no bits; none at all for a format per tensor."""
+    point = st.tuples(st.sampled_from([0, *range(2, widest + 1)]), st.integers(-3, 4))
+    return st.just(()) | st.lists(point, min_size=1, max_size=4).map(tuple)
+
+
 def spread_values(generator: np.random.Generator, fixed: Fixed, shape: tuple[int, ...]) -> np.ndarray:
-    """Float32 values for a per-tensor format: on the grid, between its points, at ties, at the ends and outside."""
-    lsb = 2.0 ** -int(fixed.fraction)
-    low, high = int(fixed.low), int(fixed.high)
+    """Float32 values for a format: on the grid, between its points, at ties, at the ends and outside."""
+    lsb = np.ldexp(1.0, -np.asarray(fixed.fraction))
+    low, high = np.asarray(fixed.low), np.asarray(fixed.high)
     codes = generator.integers(low, high + 1, shape).astype(np.float64)
+    ends = [low - 1, low, low + 1, high - 1, high, high + 0.5, high + 1, high + 1.5]
     kinds = [
         codes,
         codes + 0.5,
         codes + generator.uniform(-1, 1, shape),
-        generator.choice([low - 1, low, low + 1, high - 1, high, high + 0.5, high + 1, high + 1.5], shape),
+        np.choose(generator.integers(len(ends), size=shape), ends),
         codes * 3,
         generator.normal(size=shape) * (high - low + 1) * 1e3,
     ]
@@ -81,6 +95,7 @@ class Layer:
         weight: Width and integer bits of the weight.
         activation: Width and integer bits of what leaves the layer, where another one multiplies it.
         signed: Whether that has a sign even if it can't be negative.
+        channels: Width and integer bits of output channels, read one after another, in place of ``weight``.
     """
 
     name: str
@@ -91,6 +106,7 @@ class Layer:
     weight: tuple[int, int]
     activation: tuple[int, int]
     signed: bool = False
+    channels: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,8 +149,9 @@ def plans(
     activation_widths: tuple[int, int] = (2, 12),
     names: Sequence[str] = ("first", "block.fc", "switch", "a.b", "a_b", "fc_0", "Head"),
 ) -> Plan:
-    """Random networks of one to three linear layers."""
-    weights = st.tuples(st.integers(*weight_widths), st.integers(-3, 4))
+    """Random networks of one to three linear layers, some with pruned weights or a width per channel."""
+    low, high = weight_widths
+    weights = st.tuples(st.sampled_from([0, *range(low, high + 1)]), st.integers(-3, 4))
     activations = st.tuples(st.integers(*activation_widths), st.integers(-3, 6))
     chosen = draw(st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True))
     layers = tuple(
@@ -145,6 +162,7 @@ def plans(
             weight=draw(weights),
             activation=draw(activations),
             signed=draw(st.booleans()),
+            channels=draw(channel_points()),
         )
         for name in chosen
     )
@@ -181,9 +199,10 @@ def build_network(plan: Plan) -> Network:
     parameters: dict[str, np.ndarray] = {}
     for layer, node in zip(plan.layers, graph.weighted(), strict=True):
         roles = node.op.parameters()
-        fixed = Fixed(True, *layer.weight)
+        shape = graph.parameters[roles["weight"]].shape
+        fixed = channel_format(layer.channels, shape) if layer.channels else Fixed(True, *layer.weight)
         chosen[roles["weight"]] = fixed
-        parameters[roles["weight"]] = spread_values(generator, fixed, graph.parameters[roles["weight"]].shape)
+        parameters[roles["weight"]] = spread_values(generator, fixed, shape)
         tensor = (
             node.output if node.output in activations else next((n.output for n in graph.consumers(node.output)), "")
         )
@@ -215,8 +234,10 @@ def exact_values(quantized: Quantized, sample: Sequence[Sequence[float]]) -> dic
     """
 
     def parameter(name: str) -> list[Fraction]:
-        scale = Fraction(2) ** -int(quantized.formats[name].fraction)
-        return [int(code) * scale for code in quantized.codes[name].reshape(-1)]
+        codes = quantized.codes[name]
+        fractions = np.broadcast_to(quantized.formats[name].fraction, codes.shape)
+        pairs = zip(codes.reshape(-1).tolist(), fractions.reshape(-1).tolist(), strict=True)
+        return [code * Fraction(2) ** -fraction for code, fraction in pairs]
 
     def on_grid(name: str, values: list[Fraction]) -> list[Fraction]:
         fixed = quantized.formats.get(name)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codesign.calibrate import CANDIDATES, SAMPLE, best_format, even_rows
-from codesign.errors import InputError
+from codesign.calibrate import CANDIDATES, SAMPLE, SPREAD, best_format, channel_formats, even_rows
+from codesign.errors import ContractError, InputError
 from codesign.fixed import Fixed
 
 VALUES = st.lists(st.floats(-300, 300, width=32) | st.integers(-8, 8).map(float), min_size=1, max_size=12)
@@ -82,6 +82,61 @@ def test_large_tensors_are_thinned() -> None:
     values[:, 77] = 50.0  # one feature of every sample
     fixed, error = best_format(values, 4, True)
     assert error > 0.1 / 128 or fixed.high * 2.0**-fixed.fraction >= 50
+
+
+@st.composite
+def weights(draw: st.DrawFn, smallest: int = -SPREAD + 1) -> tuple[np.ndarray, list[int]]:
+    """Weights ``[channels, 2, elements]`` whose channels differ in size, some of them zero, and their widths."""
+    channels = draw(st.integers(1, 5))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    values = rng.uniform(-1, 1, (channels, 2, draw(st.integers(1, 40)))).astype(np.float32)
+    values[:, 0, 0] = 1
+    exponents = draw(st.lists(st.integers(smallest, 0), min_size=channels, max_size=channels))
+    exponents[0] = 0
+    dead = draw(st.lists(st.sampled_from([1, 1, 1, 0]), min_size=channels, max_size=channels))
+    widths = draw(st.lists(st.sampled_from([0, 2, 3, 4, 8, 12]), min_size=channels, max_size=channels))
+    scale = np.ldexp(dead, exponents).reshape(-1, 1, 1)
+    return (values * scale * draw(st.sampled_from([1, 1e-6, 300]))).astype(np.float32), widths
+
+
+@settings(deadline=None)
+@given(weights())
+def test_every_channel_gets_what_it_would_get_as_a_tensor(given: tuple[np.ndarray, list[int]]) -> None:
+    values, widths = given
+    fixed, errors = channel_formats(values, widths)
+    assert fixed.signed
+    assert np.shape(fixed.width) == np.shape(fixed.integer) == (len(values), 1, 1)
+    for channel, width in enumerate(widths):
+        own, error = best_format(values[channel].reshape(-1), width, True)
+        assert errors[channel] == error
+        assert np.ravel(fixed.width)[channel] == width
+        if values[channel].any() and width:
+            assert np.ravel(fixed.integer)[channel] == own.integer
+            assert error == squared_error(values[channel].reshape(-1).tolist(), True, width, int(own.integer))
+
+
+@settings(deadline=None)
+@given(weights(smallest=-60))
+def test_no_channel_makes_the_sums_much_finer_or_wider(given: tuple[np.ndarray, list[int]]) -> None:
+    """Weights a thousand million times smaller than the others are no reason for sums of sixty bits."""
+    values, widths = given
+    whole = channel_formats(values, widths)[0].envelope()
+    if values.any() and any(widths):
+        top = int(np.ceil(np.log2(np.abs(values).max()))) + 1
+        assert whole.integer <= top + 1
+        assert whole.fraction <= max(widths) - (top - SPREAD - CANDIDATES + 1)
+
+
+def test_uniform_widths_are_never_worse_than_one_binary_point() -> None:
+    values = np.random.default_rng(0).normal(size=(16, 40)) * np.linspace(0.1, 1, 16)[:, np.newaxis]
+    for width in (2, 3, 4, 8):
+        assert channel_formats(values, [width] * 16)[1].mean() <= best_format(values, width, True)[1]
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (), (0,)])
+def test_one_width_for_each_channel(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ContractError, match="4 widths"):
+        channel_formats(np.ones(shape), [4, 4, 4, 4])
 
 
 @settings(deadline=None)

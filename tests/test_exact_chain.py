@@ -1,5 +1,6 @@
 """One number system: torch, numpy and the QONNX file give the same integers on random small networks."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -152,8 +153,9 @@ def test_quant_nodes_say_what_the_formats_are(plan: Plan) -> None:
         name = next(key for key in (source, node.output[0]) if key in quantized.formats)
         fixed, options = quantized.formats[name], {item.name: item for item in node.attribute}
         assert node.domain == QONNX_DOMAIN
-        assert (constants[scale].item(), constants[zero_point].item()) == (2.0 ** -int(fixed.fraction), 0.0)
-        assert constants[bit_width].item() == fixed.width
+        whole = fixed.envelope()
+        assert (constants[scale].item(), constants[zero_point].item()) == (2.0 ** -int(whole.fraction), 0.0)
+        assert constants[bit_width].item() == max(int(whole.width), 2 if fixed.signed else 1)
         assert (options["signed"].i, options["narrow"].i) == (int(fixed.signed), 0)
         wanted = b"ROUND" if source in quantized.codes else b"FLOOR"
         assert options["rounding_mode"].s == wanted
@@ -177,4 +179,12 @@ def test_accumulator_widths_are_in_the_file(plan: Plan) -> None:
     model = Writer(quantized).write()
     found = {item.key: item.value for item in model.metadata_props}
     ranges = quantized.accumulators()
+    widths = {key: found.pop(key) for key in list(found) if key.startswith("widths:")}
     assert found == {f"accumulator:{name}": str(interval.smallest_format()) for name, interval in ranges.items()}
+    files = {item.name for item in model.graph.initializer}
+    wanted = {name: fixed.width for name, fixed in quantized.formats.items() if np.ndim(fixed.width) or not fixed.width}
+    assert {f"widths:{name}" for name in wanted} == set(widths)
+    for name, width in wanted.items():
+        assert name in files
+        shape = (len(quantized.codes[name]), 1)
+        assert json.loads(widths[f"widths:{name}"]) == np.broadcast_to(width, shape).reshape(-1).tolist()

@@ -68,6 +68,47 @@ PLANS = {
         ),
         seed=5,
     ),
+    "bits per channel, some channels pruned": Plan(
+        5,
+        SIGNED,
+        (
+            Layer("first", 6, True, False, True, (5, 1), (7, 3), channels=((5, 1), (0, 0), (2, -1), (8, 2))),
+            Layer("second", 5, False, True, False, (6, 2), (8, 3), channels=((0, 0), (6, -3), (3, 4))),
+            Layer("third", 4, False, False, False, (4, 1), (8, 3), channels=((4, 1), (0, 3), (3, 0))),
+        ),
+        seed=8,
+    ),
+    "a layer of no bits": Plan(
+        5,
+        SIGNED,
+        (
+            Layer("first", 6, True, False, True, (5, 1), (7, 3)),
+            Layer("second", 4, True, False, True, (0, 0), (8, 3)),
+            Layer("third", 3, True, False, False, (4, 1), (8, 3)),
+        ),
+        seed=9,
+    ),
+    "a first layer of no bits and no bias": Plan(
+        5,
+        SIGNED,
+        (
+            Layer("first", 6, False, False, True, (0, 0), (7, 3)),
+            Layer("second", 3, True, False, False, (4, 1), (8, 3)),
+        ),
+        seed=10,
+    ),
+    "a last layer of no bits and no bias": Plan(
+        5,
+        SIGNED,
+        (
+            Layer("first", 6, True, False, True, (5, 1), (7, 3)),
+            Layer("second", 3, False, False, False, (0, 0), (8, 3)),
+        ),
+        seed=11,
+    ),
+    "one layer of no bits, with a bias, and a ReLU at the end": Plan(
+        4, SIGNED, (Layer("only", 3, True, False, True, (0, 0), (7, 3), channels=((0, 0),)),), seed=12
+    ),
     "wide": Plan(
         8,
         Fixed(True, 12, 4),
@@ -123,13 +164,17 @@ def test_converting_twice_gives_the_same_project(tmp_path: Path) -> None:
 
 
 def drawn(seed: int) -> Plan:
-    """A plan from a seed, over all that the fixed ones cover one by one."""
+    """A plan from a seed, over all that the fixed ones cover one by one; odd ones with bits per channel."""
     random = np.random.default_rng(seed)
     names = ["double_t", "a.b", "a_b", "new", "layer2", "b2", "input_t", "relu", "x", "1", "first.1", "config2"]
     chosen = random.choice(names, random.integers(1, 4), replace=False)
 
     def point(low: int, high: int, integer: tuple[int, int]) -> tuple[int, int]:
         return int(random.integers(low, high + 1)), int(random.integers(*integer))
+
+    def channels() -> tuple[tuple[int, int], ...]:
+        points = [point(1, 8, (-3, 5)) for _ in range(random.integers(4))] if seed % 2 else []
+        return tuple((width if width > 1 else 0, integer) for width, integer in points)  # no signed format has 1 bit
 
     layers = tuple(
         Layer(
@@ -139,6 +184,7 @@ def drawn(seed: int) -> Plan:
             weight=point(2, 10, (-3, 5)),
             activation=point(2, 12, (-3, 7)),
             signed=bool(random.integers(2)),
+            channels=channels(),
         )
         for name in chosen
     )

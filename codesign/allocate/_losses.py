@@ -38,7 +38,7 @@ def nonzero_table(start: Starting, widths: Widths) -> dict[Piece, dict[int, tupl
                 fixed = start.channels(piece.tensor, [bits] * len(values))[0]
                 codes = quantize(values, fixed, "nearest_even").values.reshape(len(values), -1)
                 counted[piece.tensor, bits] = tuple(np.count_nonzero(codes, axis=1).tolist())
-            found[bits] = counted[piece.tensor, bits][slice(*piece.channels)]
+            found[bits] = counted[piece.tensor, bits][_range(piece, len(values))]
     return table
 
 
@@ -89,11 +89,8 @@ class _Losses:
         """Of a piece at a width."""
         if piece.channels is None:
             return self._tensor(piece.tensor, bits)
-        first, last = piece.channels
         found = self._channels(piece.tensor, bits)
-        if not 0 <= first < last <= len(found):
-            raise ContractError(f"piece {piece}", f"channels of {len(found)}", "a range of them")
-        return fsum(found[first:last].tolist())
+        return fsum(found[_range(piece, len(found))].tolist())
 
     def _tensor(self, name: str, bits: int) -> float:
         score = self.sensitivity.scores[name]
@@ -127,3 +124,11 @@ class _Losses:
         if name in self.sensitivity.channels:
             return np.asarray(self.sensitivity.channels[name], np.float64)
         return np.full(channels, score.value / channels)
+
+
+def _range(piece: Piece, channels: int) -> slice:
+    """A piece's place among a tensor's channels."""
+    first, last = piece.channels or (0, channels)
+    if not 0 <= first < last <= channels:
+        raise ContractError(f"piece {piece}", f"channels of {channels}", "a range of them")
+    return slice(first, last)

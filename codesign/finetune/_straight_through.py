@@ -63,9 +63,8 @@ class Grid:
             return cls(2.0 ** int(fixed.fraction), float(fixed.low), float(fixed.high))
         # A point that no bits stand at is nobody's: 0, which no float type overflows at.
         fraction = np.where(np.asarray(fixed.width) > 0, fixed.fraction, 0)
-        numbers = (np.ldexp(1.0, fraction), np.asarray(fixed.low, np.float64), np.asarray(fixed.high, np.float64))
-        scale, low, high = (torch.from_numpy(np.ascontiguousarray(np.broadcast_to(n, fraction.shape))) for n in numbers)
-        return cls(scale, low, high)
+        numbers = (np.ldexp(1.0, fraction), np.asarray(fixed.low), np.asarray(fixed.high))
+        return cls(*(torch.tensor(number, dtype=torch.float64) for number in numbers))
 
     def like(self, x: Tensor) -> tuple[Number, Number, Number]:
         """Scale, smallest and largest code, of the type of the tensor that they meet."""
