@@ -1,0 +1,199 @@
+"""The exact solvers against every assignment of small problems, and against each other on larger ones."""
+
+import itertools
+from math import inf
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codesign.allocate._problem import BlackBox, Bound, Problem, Quantity, Sum, Term
+from codesign.allocate.solvers import make_solver
+from codesign.allocate.solvers._solver import Effort, Solution
+from codesign.errors import InputError
+
+EXACT = ("milp",)
+KINDS = ("ties", "whole", "many orders", "real", "below zero")
+
+
+def numbers(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A table: few whole numbers (ties), large ones, losses over orders of magnitude, or of both signs."""
+    if kind == "ties":
+        return rng.integers(0, 4, shape).astype(float)
+    if kind == "whole":
+        return rng.integers(0, 100_000, shape).astype(float)
+    if kind == "many orders":
+        return 10.0 ** rng.uniform(-6, 1, shape)
+    return rng.normal(size=shape) if kind == "below zero" else rng.random(shape)
+
+
+def a_sum(rng: np.random.Generator, kind: str, sizes: list[int], pairs: list[tuple[int, int]]) -> Sum:
+    """Terms in any order, some decisions left out, some twice; pairs either way around."""
+    terms = [Term((i,), numbers(rng, kind, (size,))) for i, size in enumerate(sizes) if rng.random() < 0.9]
+    terms += [Term((i,), numbers(rng, kind, (sizes[i],))) for i in range(len(sizes)) if rng.random() < 0.1]
+    for i, j in pairs:
+        i, j = (i, j) if rng.random() < 0.5 else (j, i)
+        if rng.random() < 0.5:
+            table = numbers(rng, kind, (sizes[i], sizes[j]))
+        else:  # a product, as of the bits of weights and activations
+            table = np.outer(np.sort(numbers(rng, kind, (sizes[i],))), np.sort(numbers(rng, kind, (sizes[j],))))
+        terms.append(Term((i, j), table))
+    return Sum(tuple(terms[k] for k in rng.permutation(len(terms))))
+
+
+def couplings(rng: np.random.Generator, count: int, shape: str) -> list[tuple[int, int]]:
+    """Pairs of decisions that are coupled."""
+    chain = list(itertools.pairwise(range(count)))
+    if shape == "none":
+        return []
+    if shape == "residual":
+        return [*chain, *[(i, i + 2) for i in range(count - 2) if rng.random() < 0.5]]
+    if shape == "random":
+        return [pair for pair in itertools.combinations(range(count), 2) if rng.random() < 0.4]
+    return chain
+
+
+def random_problem(seed: int, objective: str, cost: str, shape: str, bounds: int, most: int = 7) -> Problem:
+    """Small enough to look at every assignment; some bounds lie exactly on an assignment, some are met by none."""
+    rng = np.random.default_rng(seed)
+    while True:
+        sizes = rng.integers(1, 6, rng.integers(1, most + 1)).tolist()
+        if np.prod(sizes) <= 20_000:
+            break
+    pairs = couplings(rng, len(sizes), shape)
+    loss_pairs = pairs if rng.random() < 0.3 else []
+    count = 1 if rng.random() < 0.75 else 2
+    loss = Quantity("loss", tuple(a_sum(rng, objective, sizes, loss_pairs) for _ in range(count)))
+    problem = Problem(tuple(sizes), loss)
+    for index in range(bounds):
+        count = 1 if rng.random() < 0.7 else 3
+        kind = cost if rng.random() < 0.8 else KINDS[rng.integers(len(KINDS))]
+        bounded = Quantity(f"cost {index}", tuple(a_sum(rng, kind, sizes, pairs) for _ in range(count)))
+        low, high = np.sort([bounded.value([int(rng.integers(size)) for size in sizes]) for _ in range(2)])
+        limit = [low, high, float(np.nextafter(low, -inf)), low - 0.3 * (high - low), inf][rng.integers(5)]
+        problem = problem.bounded(Bound(bounded, limit))
+    return problem
+
+
+def every_value(quantity: Quantity, grid: np.ndarray) -> np.ndarray:
+    """A quantity of all assignments, up to rounding."""
+    sums = [sum(t.table[tuple(grid[i] for i in t.decisions)] for t in each.terms) for each in quantity.sums]
+    return np.max([np.broadcast_to(each, grid.shape[1]) for each in sums], axis=0)
+
+
+def brute_force(problem: Problem) -> float:
+    """The least objective within the bounds; numbers that rounding could make wrong are counted exactly."""
+    grid = np.indices(problem.sizes).reshape(len(problem.sizes), -1)
+    near = np.ones(grid.shape[1], bool)
+    for bound in problem.bounds:
+        cost = every_value(bound.cost, grid)
+        near &= cost <= bound.most + 1e-9 * np.abs(cost).max()
+    grid, best = grid[:, near], inf
+    objective = every_value(problem.objective, grid)
+    slack = 1e-9 * np.abs(objective).max(initial=0)
+    for index in np.argsort(objective, kind="stable"):
+        if objective[index] > best + slack:
+            break
+        picks = grid[:, index].tolist()
+        if problem.value(picks) < best and problem.feasible(picks):
+            best = problem.value(picks)
+    return best
+
+
+def check(problem: Problem, solution: Solution, best: float) -> None:
+    """The optimum itself, or proof that there is none."""
+    if best == inf:
+        assert solution.infeasible
+        return
+    assert solution.picks is not None
+    assert problem.feasible(solution.picks)
+    assert (solution.value, problem.value(solution.picks), solution.bound) == (best, best, best)
+
+
+PROBLEMS = st.builds(
+    random_problem,
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(KINDS),
+    st.sampled_from(KINDS),
+    st.sampled_from(["none", "chain", "residual", "random"]),
+    st.integers(1, 3),
+)
+
+
+@pytest.mark.parametrize("name", EXACT)
+@settings(deadline=None, max_examples=300)
+@given(problem=PROBLEMS)
+def test_optimum_is_brute_force_s(name: str, problem: Problem) -> None:
+    check(problem, make_solver(name, "test").solve(problem, Effort()), brute_force(problem))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(KINDS), st.sampled_from(KINDS))
+def test_exhaustive_is_brute_force_s(seed: int, objective: str, cost: str) -> None:
+    problem = random_problem(seed, objective, cost, "chain", 2, most=4)
+    check(problem, make_solver("exhaustive", "test").solve(problem, Effort()), brute_force(problem))
+
+
+def network(seed: int, count: int, bounds: int = 2, chain: bool = False) -> Problem:
+    """Losses that fall fourfold per bit, costs by multiplications and by parameters."""
+    rng = np.random.default_rng(seed)
+    bits = np.arange(2, 10)
+    loss = [Term((i,), 10 ** rng.uniform(-3, 3) * 4.0**-bits) for i in range(count)]
+    problem = Problem((8,) * count, Quantity("loss", (Sum(tuple(loss)),)))
+    for index in range(bounds):
+        work = 10 ** rng.uniform(3, 6, count)
+        terms = [Term((i,), w * bits) for i, w in enumerate(work)]
+        if chain and index == 0:
+            terms = [Term((i, i + 1), w * np.outer(bits, bits)) for i, w in enumerate(work[:-1])]
+        cost = Quantity(f"cost {index}", (Sum(tuple(terms)),))
+        low, high = cost.value([0] * count), cost.value([7] * count)
+        problem = problem.bounded(Bound(cost, low + rng.uniform(0.2, 0.6) * (high - low)))
+    return problem
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("where", ["objective", "bound"])
+def test_black_boxes_are_refused_by_name(name: str, where: str) -> None:
+    loss, power = Quantity("loss", (Sum((Term((0,), np.arange(3.0)),)),)), BlackBox("power", lambda picks: picks[0])
+    problem = Problem((3,), power) if where == "objective" else Problem((3,), loss, (Bound(power, 1.0),))
+    with pytest.raises(InputError, match=r"'power'.*evolutionary or exhaustive"):
+        make_solver(name, "test").solve(problem, Effort())
+    ignored = Problem((3,), loss, (Bound(power, inf),))
+    assert make_solver(name, "test").solve(ignored, Effort()).picks == (0,)
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.3])
+@pytest.mark.parametrize("chain", [False, True])
+def test_when_time_is_over_the_bound_holds(name: str, seconds: float, chain: bool) -> None:
+    problem = network(3, 200, chain=chain)
+    best = make_solver(name, "test").solve(problem, Effort(gap=1e-4))
+    solution = make_solver(name, "test").solve(problem, Effort(seconds=seconds))
+    assert solution.bound <= best.value
+    assert not solution.infeasible
+    assert solution.value >= best.bound
+    assert solution.picks is None or problem.feasible(solution.picks)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_gap_counts_the_whole_objective_also_below_zero(name: str) -> None:
+    """A constant in the objective makes the gap smaller or larger than the one of the rest."""
+    problem = network(4, 60)
+    for constant in (1e3, -1e3, -float(problem.value([4] * 60))):
+        terms = (*problem.objective.sums[0].terms, Term((0,), np.full(8, constant)))
+        shifted = problem.minimizing(Quantity("loss", (Sum(terms),)))
+        solution = make_solver(name, "test").solve(shifted, Effort(gap=1e-6))
+        assert solution.gap <= 1e-6
+        assert shifted.feasible(solution.picks)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_no_decisions_and_impossible_bounds(name: str) -> None:
+    loss = Quantity("loss", (Sum((Term((0,), np.array([1.0, 0.0])),)),))
+    solver = make_solver(name, "test")
+    assert solver.solve(Problem((), Quantity("loss", (Sum(()),))), Effort()).picks == ()
+    assert solver.solve(Problem((2,), loss, (Bound(loss, -inf),)), Effort()).infeasible
+    assert solver.solve(Problem((2,), loss, (Bound(loss, 0.0),)), Effort()).picks == (1,)
+    never = Quantity("cost", (Sum((Term((0,), np.array([1.0, inf])),)),))
+    assert solver.solve(Problem((2,), loss, (Bound(never, 5.0),)), Effort()).picks == (0,)
