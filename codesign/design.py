@@ -195,7 +195,7 @@ class Front:
     Args:
         cost: Name of the cost that the front is along.
         points: The assignments; they meet every budget but that of ``cost``.
-        uniform: Those with one weight width for all layers.
+        uniform: Those with one weight width for all layers, by that width.
         metric: The sensitivity that predicted the losses.
         solver: Who found them.
         complete: Whether there are no other Pareto-optimal assignments.
@@ -206,7 +206,7 @@ class Front:
 
     cost: str
     points: tuple[Point, ...]
-    uniform: tuple[Point, ...]
+    uniform: dict[int, Point]
     metric: str
     solver: str
     complete: bool

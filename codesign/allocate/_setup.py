@@ -1,6 +1,6 @@
 """From a design to the allocation problem: tables of losses and costs for every width that may be chosen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codesign.allocate._counting import operations
@@ -29,12 +29,14 @@ class Setup:
     rules: Rules
     limits: dict[str, float | None]
 
-    def uniform(self) -> Iterator[Point]:
-        """The assignments with one weight width for all layers, where activations can follow by the offset."""
+    def uniform(self) -> dict[int, Point]:
+        """The assignments with one weight width for all layers, by it, where activations can follow by the offset."""
+        found: dict[int, Point] = {}
         for bits in range(self.rules.weight_bits[0], self.rules.weight_bits[1] + 1):
             picks = [self._uniform_pick(choices, bits) for choices in self.model.decisions]
             if None not in picks:
-                yield self.model.point([pick for pick in picks if pick is not None], None)
+                found[bits] = self.model.point([pick for pick in picks if pick is not None], None)
+        return found
 
     def _uniform_pick(self, choices: tuple[Choice, ...], bits: int) -> int | None:
         """The choice in which weights have these bits and activations the offset more; None if there is none."""

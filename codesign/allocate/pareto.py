@@ -130,7 +130,7 @@ class Pareto(Pass):
         front = Front(
             cost=names[0],
             points=tuple(setup.model.point(each.picks, each.gap) for each in found),
-            uniform=tuple(setup.uniform()),
+            uniform=setup.uniform(),
             metric=metric,
             solver=solver,
             complete=complete,

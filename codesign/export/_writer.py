@@ -115,7 +115,7 @@ class Writer:
         parameters = {"scale": 2.0 ** -int(fixed.fraction), "zero_point": 0.0, "bit_width": float(width)}
         names = [f"{output}.{key}" for key in parameters]
         for name, value in zip(names, parameters.values(), strict=True):
-            self._initializer(name, np.array([value]))
+            self._initializer(name, np.array(value))
         self.nodes.append(
             helper.make_node(
                 "Quant",
@@ -130,7 +130,7 @@ class Writer:
         )
 
     def _initializer(self, name: str, value: np.ndarray[Any, np.dtype[np.float64]]) -> None:
-        self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value, np.float32), name)
+        self.initializers[name] = numpy_helper.from_array(np.asarray(value, np.float32, "C"), name)
 
     def _info(self, name: str, shape: Shape) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH, *shape])

@@ -37,7 +37,7 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
             "complete": front["complete"],
             "chosen": allocation["index"],
             "front": front["points"],
-            "uniform": front["uniform"],
+            "uniform": [{"weight_bits": int(bits), **point} for bits, point in front["uniform"].items()],
         },
         "measures": [_measure(name, item) for name, item in sorted(fields["measures"].items())],
         "checks": [_check(item) for item in fields["checks"].values()],

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import fsum, prod
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from codesign.design import Design, Measure, Sensitivity
@@ -36,7 +36,8 @@ class Summary(Pass):
         front, point = design.front, design.allocation.point
         hardware = Hardware(design.target, front.reuse_factor, front.measurements)
         costs = {name: make_cost(name, hardware, "report.summary") for name in point.costs}
-        counted = recount(context.store.path(design.artifacts["qonnx"].digest))
+        with_paths = any(cost.form != "sum" for cost in costs.values())
+        counted = recount(context.store.path(design.artifacts["qonnx"].digest), with_paths=with_paths)
         totals = {name: cost.total(counted) for name, cost in costs.items()}
         figures = {"predicted_loss_increase": (point.loss, design.sensitivity[front.metric].loss_unit)}
         for name, cost in costs.items():
@@ -92,7 +93,7 @@ def _layers(design: Design, parts: Sequence["Part"], costs: Mapping[str, "Cost"]
                 "sensitivity": score.value,
                 "sensitivity_stderr": score.stderr,
                 "macs": sum(part.macs for part in own),
-                "costs": {name: fsum(map(cost.of_part, own)) for name, cost in costs.items()},
+                "costs": {name: cost.of_node(own) for name, cost in costs.items()},
             }
         )
     return rows

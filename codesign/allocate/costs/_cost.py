@@ -154,6 +154,10 @@ class Cost(ABC):
         """Cost of a part; a pruned one costs nothing."""
         return self.part(part) if part.nonzero else 0.0
 
+    def of_node(self, parts: Sequence[Part]) -> float:
+        """Cost of a node by itself, given its parts."""
+        return fsum(map(self.of_part, parts if self.by_channel else [whole(parts)]))
+
     def total(self, counted: Counted) -> float:
         """Cost of a whole network, summed without rounding, so that the order does not matter.
 
