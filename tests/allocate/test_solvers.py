@@ -13,7 +13,7 @@ from codesign.allocate.solvers import make_solver
 from codesign.allocate.solvers._solver import Effort, Solution
 from codesign.errors import InputError
 
-EXACT = ("milp",)
+EXACT = ("milp", "lagrangian")
 KINDS = ("ties", "whole", "many orders", "real", "below zero")
 
 

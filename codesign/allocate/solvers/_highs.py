@@ -57,7 +57,7 @@ class Model:
         rest, low = self.linear.shifted(self.linear.objective)
         return rest, low + self.linear.offsets
 
-    @property
+    @cached_property
     def base(self) -> float:
         """What the objective is at least."""
         return float(self.shifted[1].max())
@@ -76,7 +76,7 @@ class Model:
         """The least value of the objective that is not below a bound."""
         if not self.unit or not isfinite(bound):
             return bound
-        return self.base + float(np.ceil((bound - self.base) / self.unit - 1e-6)) * self.unit
+        return self.base + float(np.ceil((bound - self.base) / self.unit - 1e-4)) * self.unit
 
     @cached_property
     def equalities(self) -> tuple[csr_array, Float64]:

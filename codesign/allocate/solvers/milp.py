@@ -1,11 +1,10 @@
 """`milp`: mixed-integer linear programming by HiGHS. Exact, and the broadest of the exact solvers."""
 
-from dataclasses import dataclass
 from math import inf
-from time import monotonic
 from typing import ClassVar
 
 from codesign.allocate._problem import Problem
+from codesign.allocate.solvers._clock import Clock
 from codesign.allocate.solvers._form import fitting, linear_form, promising
 from codesign.allocate.solvers._highs import Model
 from codesign.allocate.solvers._linear import Ints, Linear
@@ -15,23 +14,6 @@ from codesign.allocate.solvers._solver import Effort, Solution, Solver
 NOTHING = Solution(None, inf, -inf)
 #: An optimum is looked for again, without the choices that alone exceed it, if its numbers are smaller than by this.
 REFINE = 0.1
-
-
-@dataclass(frozen=True)
-class Clock:
-    """The time until a deadline."""
-
-    deadline: float
-
-    @classmethod
-    def of(cls, seconds: float) -> "Clock":
-        """Starts now."""
-        return cls(monotonic() + seconds)
-
-    @property
-    def left(self) -> float:
-        """Seconds left; not positive when the time is over."""
-        return self.deadline - monotonic()
 
 
 class Milp(Solver):
