@@ -188,3 +188,28 @@ def test_accumulator_widths_are_in_the_file(plan: Plan) -> None:
         assert name in files
         shape = (len(quantized.codes[name]), 1)
         assert json.loads(widths[f"widths:{name}"]) == np.broadcast_to(width, shape).reshape(-1).tolist()
+
+
+@pytest.mark.parametrize("integer", [-60, 60])
+def test_a_pruned_channel_has_no_binary_point(integer: int, folder: Path) -> None:
+    """Wherever its format says that it is: sums are as wide as those of the other channels need."""
+    found = []
+    for point in (0, integer):
+        channels = ((4, 1), (0, point), (3, 5))
+        layers = (
+            Layer("first", 6, True, False, True, (0, 0), (7, 3), channels=channels),
+            Layer("last", 4, True, False, False, (0, point), (7, 3)),
+        )
+        network = build_network(Plan(5, Fixed(True, 6, 2), layers, seed=3))
+        assert_exact(network, folder)
+        found.append({name: each.smallest_format() for name, each in network.quantized.accumulators().items()})
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("finest", [-8, -20, -26])
+def test_channels_of_very_different_sizes(finest: int, folder: Path) -> None:
+    """The one format that the Quant node has for all channels may be wider than float32's mantissa."""
+    layers = (Layer("fc", 6, True, False, False, (0, 0), (7, 3), channels=((8, 4), (0, 0), (6, finest))),)
+    network = build_network(Plan(4, Fixed(True, 6, 2), layers, seed=3))
+    assert int(network.quantized.formats["fc.weight"].envelope().width) == 4 + 6 - finest
+    assert_exact(network, folder)

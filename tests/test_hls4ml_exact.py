@@ -78,6 +78,15 @@ PLANS = {
         ),
         seed=8,
     ),
+    "channels of very different sizes": Plan(
+        4,
+        SIGNED,
+        (
+            Layer("first", 4, True, False, True, (5, 1), (7, 3), channels=((5, 2), (6, -13), (0, 0))),
+            Layer("second", 3, True, False, False, (4, 1), (8, 3), channels=((5, -12), (4, 1))),
+        ),
+        seed=13,
+    ),
     "a layer of no bits": Plan(
         5,
         SIGNED,

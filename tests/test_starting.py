@@ -86,7 +86,7 @@ def test_values_that_are_not_finite_are_counted_in_all_batches(held: int, monkey
     monkeypatch.setattr(starting, "HELD", held)
     design = design_of(nn.Sequential(nn.Linear(3, 2)), 10, 3)
     design.dataset.inputs[0][[2, 7], 1] = np.nan, np.inf
-    with pytest.raises(InputError, match=r"activation 'x|input.*2 values are NaN or infinite"):
+    with pytest.raises(InputError, match=r"activation '.*': 2 values are NaN or infinite"):
         Starting.of(design, 10)
 
 
