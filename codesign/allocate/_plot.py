@@ -25,9 +25,9 @@ def plot_front(front: Front, chosen: int) -> bytes:
 
 def _panel(plot: Any, front: Front, chosen: int, name: str) -> None:
     costs, losses = [point.costs[name] for point in front.points], [point.loss for point in front.points]
-    line = "-" if name == front.cost else ""
+    line = "-" if name == front.cost else "none"
     label = f"all {len(losses)} Pareto-optimal" if front.complete else "the best found at their cost"
-    plot.plot(costs, losses, line, marker=".", color="#4c72b0", linewidth=0.8, markersize=4, label=label)
+    plot.plot(costs, losses, linestyle=line, marker=".", color="#4c72b0", linewidth=0.8, markersize=4, label=label)
     uniform = [point.costs[name] for point in front.uniform.values()], [point.loss for point in front.uniform.values()]
     plot.plot(*uniform, "s", color="#777777", fillstyle="none", label="the same weight bits in every layer")
     plot.plot(costs[chosen], losses[chosen], "*", color="#dd8452", markersize=14, label="chosen")

@@ -1,0 +1,1 @@
+"""What ``benchmarks/allocation.py`` compares: random problems, and the ways to solve them."""
