@@ -6,6 +6,7 @@ import numpy as np
 
 from codesign.allocate._problem import Cost, Float64, Picks, Problem, Quantity, Sum
 from codesign.arrays import IntArray
+from codesign.errors import ContractError
 
 #: More assignments than this are not enumerated.
 MOST = 2_000_000
@@ -38,8 +39,13 @@ class Assignments:
         return tuple(int(column[number]) for column in self._columns)
 
     def values(self, cost: Cost) -> Float64:
-        """A quantity of all assignments, in plain floats."""
-        assert isinstance(cost, Quantity)  # noqa: S101  callers ask enumerable() first
+        """A quantity of all assignments, in plain floats.
+
+        Raises:
+            ContractError: It is no sum.
+        """
+        if not isinstance(cost, Quantity):
+            raise ContractError(f"cost {cost.name!r}", "no sum", "sums: ask enumerable() first")
         return np.max([self._sum(each) for each in cost.sums], axis=0)
 
     def _sum(self, each: Sum) -> Float64:
