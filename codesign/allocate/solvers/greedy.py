@@ -22,18 +22,22 @@ class Greedy(Solver):
         moves = Moves(problem, "solver greedy")
         _improve(moves, anywhere=True)
         while (now := float(moves.excess()[0, moves.picks[0]])) > 0:
-            saved = now - moves.excess()
-            after = moves.objective()
-            lost = after - after[0, moves.picks[0]]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratio: Float64 = np.where(lost > 0, lost / saved, lost * saved)
-            ratio[~(saved > ROUNDING)] = np.inf
+            ratio = _per_share(moves.objective(), now - moves.excess(), moves)
             if not np.isfinite(ratio).any():
                 return answer(problem, None)
             moves.take(*_first(ratio))
             effort.progress(f"greedy, {now:.3g} over the budgets", 0, 0)
         _improve(moves, anywhere=False)
         return answer(problem, tuple(moves.picks) if problem.feasible(moves.picks) else None)
+
+
+def _per_share(after: Float64, saved: Float64, moves: Moves) -> Float64:
+    """Objective lost per share of the bounds saved, by each change; infinite for changes that save nothing."""
+    lost = after - after[0, moves.picks[0]]
+    saves = saved > ROUNDING
+    ratio = np.full(lost.shape, np.inf)
+    ratio[saves] = np.where(lost[saves] > 0, lost[saves] / saved[saves], lost[saves] * saved[saves])
+    return ratio
 
 
 def _improve(moves: Moves, anywhere: bool) -> None:
