@@ -117,7 +117,7 @@ def costs() -> None:
     """List the cost models, which allocate.budgets and allocate.costs name."""
     from codesign.allocate.costs import costs as known
 
-    _list_kinds({name: (kind, kind.unit) for name, kind in known().items()})
+    _list_kinds("unit", {name: (kind.unit, kind) for name, kind in known().items()})
 
 
 @app.command()
@@ -125,19 +125,21 @@ def solvers() -> None:
     """List the solvers, which allocate.solver names."""
     from codesign.allocate.solvers import solvers as known
 
-    _list_kinds({name: (kind, "proves its answers" if kind.exact else "") for name, kind in known().items()})
+    _list_kinds("proves its answers", {name: ("yes" if kind.exact else "no", kind) for name, kind in known().items()})
 
 
-def _list_kinds(kinds: dict[str, tuple[type[Any], str]]) -> None:
-    """Name, a remark, and the first paragraph of each docstring."""
+def _list_kinds(heading: str, kinds: dict[str, tuple[str, type[Any]]]) -> None:
+    """A row each: name, one fact, and the first paragraph of the docstring."""
     from rich.markup import escape
+    from rich.table import Table
 
     from codesign.console import make_console
     from codesign.describe import summary
 
-    console = make_console()
-    for name, (kind, remark) in kinds.items():
-        console.print(f"[bold]{name}[/]  {escape(summary(kind))}{f' [dim]({escape(remark)})[/]' if remark else ''}")
+    table = Table("name", heading, "what it is", show_lines=True)
+    for name, (fact, kind) in kinds.items():
+        table.add_row(name, fact, escape(summary(kind).replace("``", "")))
+    make_console().print(table)
 
 
 @app.command()

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from inspect import cleandoc, getdoc
 from math import floor, isfinite, log10
-from typing import Any, get_type_hints
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from codesign.passes import Pass
 
@@ -72,8 +74,19 @@ def _default(item: Field[Any]) -> str:
     return "none" if item.default is None else repr(item.default)
 
 
+#: What plain types are called.
+_NAMES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path"}
+
+
 def _spelt(hint: Any) -> str:
-    if isinstance(hint, type) and not hasattr(hint, "__args__"):
-        return hint.__name__.lower()
-    text = str(hint).replace("typing.", "").replace("pathlib._local.Path", "path").replace("pathlib.Path", "path")
-    return text.replace("Literal", "one of ").replace(" | None", "")
+    """A type in words."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return " or ".join(map(repr, inner))
+    if origin in (Union, UnionType):
+        return " or ".join(_spelt(each) for each in inner if each is not NoneType)
+    if origin is dict:
+        return f"table of {_spelt(inner[1])}"
+    if origin is tuple:
+        return f"list of {_spelt(inner[0])}" if inner[-1] is ... else f"[{', '.join(map(_spelt, inner))}]"
+    return _NAMES.get(hint, getattr(hint, "__name__", str(hint)).lower())

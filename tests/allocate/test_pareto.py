@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from codesign.allocate._milp import Solver, pareto_front
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.allocate._losses import density_table, loss_table
-from codesign.allocate._milp import Solver, pareto_front
 from codesign.allocate._problem import Problem, Variable
 from codesign.allocate.pareto import Pareto, choose
 from codesign.design import Front, Point

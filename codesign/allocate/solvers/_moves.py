@@ -73,9 +73,7 @@ class Moves:
     def _refresh(self, index: int) -> None:
         size = self.sizes[index]
         for number, each in enumerate(self.sums):
-            own: Float64 = np.zeros(size)
-            if index in each.unary:
-                own = own + each.unary[index]
-            for other, table in self._pairs[number][index]:
-                own = own + table[:, self.picks[other]]
+            tables = [each.unary[index]] if index in each.unary else [np.zeros(size)]
+            tables += [table[:, self.picks[other]] for other, table in self._pairs[number][index]]
+            own = np.sum(np.array(tables, np.float64), axis=0)
             self.changes[number, index, :size] = own - own[self.picks[index]]

@@ -74,7 +74,7 @@ def _search(problem: Problem, minimized: list[Cost], effort: Effort) -> list[tup
 
         def _update(self, algorithm: Any) -> float:
             effort.progress("generations", int(algorithm.n_gen or 0), GENERATIONS)
-            return 1.0 if monotonic() > deadline else float(super()._update(algorithm))
+            return 1.0 if monotonic() > deadline else (algorithm.n_gen or 0) / GENERATIONS
 
     sizes = np.array(problem.sizes)
     limits = sum(bound.most < inf for bound in problem.bounds)
