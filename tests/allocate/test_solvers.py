@@ -58,7 +58,7 @@ def random_problem(seed: int, objective: str, cost: str, shape: str, bounds: int
     """Small enough to look at every assignment; some bounds lie exactly on an assignment, some are met by none."""
     rng = np.random.default_rng(seed)
     while True:
-        sizes = rng.integers(1, 6, rng.integers(1, most + 1)).tolist()
+        sizes = rng.integers(1, 6, rng.integers(1, most + 1, 2).max()).tolist()
         if np.prod(sizes) <= 20_000:
             break
     pairs = couplings(rng, len(sizes), shape)
@@ -70,7 +70,8 @@ def random_problem(seed: int, objective: str, cost: str, shape: str, bounds: int
         count = 1 if rng.random() < 0.7 else 3
         kind = cost if rng.random() < 0.8 else KINDS[rng.integers(len(KINDS))]
         bounded = Quantity(f"cost {index}", tuple(a_sum(rng, kind, sizes, pairs) for _ in range(count)))
-        low, high = np.sort([bounded.value([int(rng.integers(size)) for size in sizes]) for _ in range(2)])
+        values = np.sort([bounded.value([int(rng.integers(size)) for size in sizes]) for _ in range(4)])
+        low, high = values[[1, 3]]
         limit = [low, high, float(np.nextafter(low, -inf)), low - 0.3 * (high - low), inf][rng.integers(5)]
         problem = problem.bounded(Bound(bounded, limit))
     return problem
@@ -197,3 +198,64 @@ def test_no_decisions_and_impossible_bounds(name: str) -> None:
     assert solver.solve(Problem((2,), loss, (Bound(loss, 0.0),)), Effort()).picks == (1,)
     never = Quantity("cost", (Sum((Term((0,), np.array([1.0, inf])),)),))
     assert solver.solve(Problem((2,), loss, (Bound(never, 5.0),)), Effort()).picks == (0,)
+
+
+@pytest.mark.parametrize("chain", [False, True])
+@pytest.mark.parametrize("bounds", [1, 2, 4])
+def test_larger_networks(chain: bool, bounds: int) -> None:
+    """Too many assignments for brute force: two solvers, each with a proof."""
+    problem = network(bounds, 150 if chain else 300, bounds, chain)
+    one, other = (make_solver(name, "test").solve(problem, Effort(gap=1e-4)) for name in EXACT)
+    for solution in (one, other):
+        assert solution.picks is not None
+        assert problem.feasible(solution.picks)
+        assert solution.value == problem.value(solution.picks)
+        assert solution.gap <= 1e-4
+    assert max(one.bound, other.bound) <= min(one.value, other.value)
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("factor", [1.0, 0.5, 3.0])
+def test_a_bound_just_below_many_ties(name: str, factor: float) -> None:
+    """Thousands of assignments cost what is just not allowed: they are not cut off one by one."""
+    count = 16
+    loss = Quantity("loss", (Sum(tuple(Term((i,), np.array([1.0, 0.0])) for i in range(count))),))
+    cost = Quantity("cost", (Sum(tuple(Term((i,), factor * np.array([1.0, 2.0])) for i in range(count))),))
+    problem = Problem((2,) * count, loss, (Bound(cost, float(np.nextafter(factor * 24, 0))),))
+    solution = make_solver(name, "test").solve(problem, Effort(seconds=20))
+    assert (solution.value, solution.bound) == (9.0, 9.0)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_tiny_losses_count_beside_a_large_one_that_is_forced(name: str) -> None:
+    """The first decision's loss is 1e9 times what the others decide on."""
+    rng = np.random.default_rng(0)
+    tables = [np.array([10.0, 10.0]), *(1e-8 * rng.random((8, 4)))]
+    costs = [np.array([1.0, 0.0]), *rng.random((8, 4))]
+    sizes = tuple(len(table) for table in tables)
+    loss, cost = (Quantity("", (Sum(tuple(Term((i,), t) for i, t in enumerate(each))),)) for each in (tables, costs))
+    problem = Problem(sizes, loss, (Bound(cost, 3.0),))
+    check(problem, make_solver(name, "test").solve(problem, Effort()), brute_force(problem))
+
+
+def test_couplings_too_dense_for_elimination() -> None:
+    """Every decision is coupled with every other: HiGHS alone answers, in the time that it has."""
+    rng = np.random.default_rng(1)
+    sizes, pairs = [4] * 12, list(itertools.combinations(range(12), 2))
+    problem = Problem(tuple(sizes), Quantity("loss", (a_sum(rng, "real", sizes, pairs),)))
+    cost = Quantity("cost", (a_sum(rng, "real", sizes, pairs),))
+    problem = problem.bounded(Bound(cost, cost.value([1] * 12)))
+    solution = make_solver("lagrangian", "test").solve(problem, Effort(seconds=2))
+    assert solution.bound <= problem.value([1] * 12)
+    assert solution.picks is None or problem.feasible(solution.picks)
+
+
+def test_lagrangian_tells_how_far_it_is() -> None:
+    told: list[tuple[str, int, int]] = []
+    problem = network(5, 300)
+    solution = make_solver("lagrangian", "test").solve(
+        problem, Effort(gap=1e-5, progress=lambda *what: told.append(what))
+    )
+    assert told[-1][0] == f"best {solution.value:.4g}, bound {solution.bound:.4g}, gap {solution.gap:.1e}"
+    assert told[-1][1:] == (300 * 8, 300 * 8)
+    assert all(done <= total for _, done, total in told)

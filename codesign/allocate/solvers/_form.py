@@ -7,12 +7,11 @@ import numpy as np
 
 from codesign.allocate._problem import Cost, Float64, Problem, Quantity, Sum
 from codesign.allocate.solvers._linear import Bools, Linear, add_at, every
+from codesign.allocate.solvers._units import LARGE, grid
 from codesign.errors import ContractError, InputError
 
 #: Rounding of a folded sum, as a share of what was added.
 ROUNDING = 1e-15
-#: Stands for an infinite bound, so that differences are numbers.
-LARGE = 1e300
 
 
 def linear_form(problem: Problem, solver: str) -> Linear:
@@ -37,8 +36,10 @@ def linear_form(problem: Problem, solver: str) -> Linear:
     constants = np.array([sum(float(term.table) for term in each.terms if not term.decisions) for each in sums])
     count, sizes = len(objective), np.array(problem.sizes, np.int64)
     limits = np.clip(np.array([most for _, most in bounded], np.float64), -LARGE, LARGE)
-    whole = (table == np.rint(table)).all(axis=1) & (constants == np.rint(constants))
-    limits = np.where(whole[count:], np.floor(limits), limits) - constants[count:]
+    for index, row in enumerate(table[count:]):  # no sum lies between a multiple of its grid and the next
+        step = grid(np.append(row, constants[count + index]))
+        limits[index] = np.floor(limits[index] / step) * step if step else limits[index]
+    limits -= constants[count:]
     table = _without_infinities(table, np.concatenate([constants[:count], limits]))
     return Linear(
         sizes,

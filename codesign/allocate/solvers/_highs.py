@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from codesign.allocate._problem import Float64
 from codesign.allocate.solvers._linear import Bools, Ints, Linear, every
+from codesign.allocate.solvers._units import LARGE, unit
 from codesign.errors import ContractError
 
 #: The objective's largest number becomes this, so that HiGHS's absolute gap (1e-6) is far below what counts.
@@ -21,8 +22,6 @@ ROW = 1e3
 #: Added to scaled bounds: more than HiGHS's own tolerance (1e-6), so that it never loses an answer that just meets one.
 #: What exceeds the true bound is recognized by an exact recount, and cut off.
 SLACK = 2e-6
-#: Numbers up to here are counted without rounding.
-WHOLE = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class Model:
         right, slack = np.zeros(len(rest)), np.zeros(len(rest))
         for index, row in enumerate(rest):
             scale = ROW / (float(row.max(initial=0)) or 1.0)
-            step = unit(row) if abs(limits[index]) < WHOLE else 0.0
+            step = unit(row) if abs(limits[index]) < LARGE else 0.0
             limit = np.floor((limits[index] + rounding[index]) / step) * step if step else limits[index]
             rest[index], right[index] = row * scale, limit * scale
             # Between a whole number and the next there is nothing to lose.
@@ -181,10 +180,3 @@ class Model:
         largest = np.nonzero(x == np.maximum.reduceat(x, linear.starts[:-1])[linear.owner])[0]
         _, heads = np.unique(linear.owner[largest], return_index=True)
         return largest[heads] - linear.starts[:-1]
-
-
-def unit(numbers: Float64) -> float:
-    """The greatest common divisor of whole numbers; 0 if some are not whole, or all are zero."""
-    if not len(numbers) or numbers.max() >= WHOLE or (numbers != np.rint(numbers)).any():
-        return 0.0
-    return float(np.gcd.reduce(np.unique(numbers).astype(np.int64)))
