@@ -1,7 +1,10 @@
 """The exact solvers against every assignment of small problems, and against each other on larger ones."""
 
 import itertools
+import json
+import sys
 from math import inf
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from codesign.allocate._problem import BlackBox, Bound, Problem, Quantity, Sum, 
 from codesign.allocate.solvers import make_solver
 from codesign.allocate.solvers._solver import Effort, Solution
 from codesign.errors import InputError
+from tests.builds import finish
 
 EXACT = ("milp", "lagrangian")
 KINDS = ("ties", "whole", "many orders", "real", "below zero")
@@ -123,7 +127,7 @@ PROBLEMS = st.builds(
 
 
 @pytest.mark.parametrize("name", EXACT)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=500)
 @given(problem=PROBLEMS)
 def test_optimum_is_brute_force_s(name: str, problem: Problem) -> None:
     check(problem, make_solver(name, "test").solve(problem, Effort()), brute_force(problem))
@@ -215,6 +219,17 @@ def test_larger_networks(chain: bool, bounds: int) -> None:
 
 
 @pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("chain", [False, True])
+def test_bounds_that_contradict_each_other(name: str, chain: bool) -> None:
+    """Each can be met, both together cannot."""
+    problem = network(6, 200, 1, chain)
+    cost = problem.bounds[0].cost
+    opposite = Quantity("least", (Sum(tuple(Term(t.decisions, -t.table) for t in cost.sums[0].terms)),))
+    contradiction = problem.bounded(Bound(opposite, -1.01 * problem.bounds[0].most))
+    assert make_solver(name, "test").solve(contradiction, Effort(gap=1e-4)).infeasible
+
+
+@pytest.mark.parametrize("name", EXACT)
 @pytest.mark.parametrize("factor", [1.0, 0.5, 3.0])
 def test_a_bound_just_below_many_ties(name: str, factor: float) -> None:
     """Thousands of assignments cost what is just not allowed: they are not cut off one by one."""
@@ -259,3 +274,18 @@ def test_lagrangian_tells_how_far_it_is() -> None:
     assert told[-1][0] == f"best {solution.value:.4g}, bound {solution.bound:.4g}, gap {solution.gap:.1e}"
     assert told[-1][1:] == (300 * 8, 300 * 8)
     assert all(done <= total for _, done, total in told)
+
+
+def test_benchmark_runs(tmp_path: Path) -> None:
+    """Every solver proves its gap, and the script's own checks of all answers hold. Speed is not tested."""
+    root, file = Path(__file__).parent.parent.parent, tmp_path / "allocation.json"
+    command = [sys.executable, str(root / "benchmarks" / "allocation.py"), "--quick", "--json", str(file)]
+    outcome = finish(command, root, None)
+    assert outcome.code == 0, outcome.err
+    assert "codesign lagrangian" in outcome.out
+    runs = json.loads(file.read_text())["runs"]
+    assert {run["method"] for run in runs} >= {"codesign lagrangian", "codesign milp", "scipy milp, plain"}
+    for run in runs:
+        if run["method"].startswith("codesign"):
+            assert run["over_bounds"] == 0
+            assert (run["objective"] - run["bound"]) / run["objective"] <= run["wanted_gap"]

@@ -15,6 +15,8 @@ from codesign.allocate.solvers._linear import Ints, Linear
 PROMISE = 1e-7
 #: At most so many steps.
 STEPS = 400
+#: Beyond so many planes, old ones that do not matter are dropped.
+PLANES = 60
 #: How much the region of the next step grows and shrinks.
 GROW, SHRINK = 4.0, 0.25
 
@@ -39,6 +41,8 @@ class Dual:
     elimination: Elimination
     prices: Float64 = field(init=False)
     value: float = -np.inf
+    #: No assignment has a larger objective.
+    top: float = np.inf
     own: Ints = field(init=False)
     #: Of every point: prices, value, slope.
     points: list[tuple[Float64, float, Float64]] = field(default_factory=list[tuple[Float64, float, Float64]])
@@ -64,6 +68,11 @@ class Dual:
         return least + (linear.offsets[0] - prices @ linear.limits)
 
     @property
+    def infeasible(self) -> bool:
+        """Whether the bound is above the objective of every assignment, so that none is within the bounds."""
+        return self.value - self.rounding > self.top + 1e-9 * abs(self.top)
+
+    @property
     def rounding(self) -> float:
         """Largest error of its values."""
         rows = np.abs(self.linear.objective[0]) + self.prices @ np.abs(self.linear.rows)
@@ -81,20 +90,20 @@ class Dual:
         if not len(linear.rows) or (start[2] <= 0).all():
             return
         spread = _spread(linear, linear.rows)
-        top = self.value + float(_spread(linear, linear.objective)[0])
-        box = 0.01 * float(_spread(linear, linear.objective)[0]) / np.where(spread > 0, spread, 1.0)
+        self.top = self.value + float(_spread(linear, linear.objective)[0])
+        box = 0.01 * (self.top - self.value) / np.where(spread > 0, spread, 1.0)
         if not box.any():
             box = 1 / np.where(spread > 0, spread, 1.0)
         for _ in range(STEPS):
-            if clock.left <= 0 or self.value > top + abs(top):  # no assignment's objective is as large: there is none
+            if clock.left <= 0 or self.value > self.top + abs(self.top):
                 return
             prices, promise, weights = self._next(box)
             at_side = bool(((np.abs(prices - self.prices) > 0.99 * box) & (prices > 0)).any())
             if promise <= PROMISE * (abs(self.value) + 1e-300) and not at_side:
                 return
+            self._forget(weights)
             before = self.value
             gained = self.at(prices) - before
-            self._forget(weights)
             if gained > 0.1 * promise and at_side:
                 box = box * GROW
             elif gained <= 0.1 * promise:
@@ -120,12 +129,11 @@ class Dual:
         return self.prices + result.x[:-1] * box, float(result.x[-1]) * scale, -np.asarray(result.ineqlin.marginals)
 
     def _forget(self, weights: Float64) -> None:
-        """Keep the number of planes small: of those that did not matter, the last few."""
-        if len(self.points) <= 60:
+        """Keep few planes: those that matter for the next point (their weights are positive), and the latest."""
+        count = len(self.points)
+        if count <= PLANES:
             return
-        keep = [
-            i for i in range(len(self.points)) if i >= len(self.points) - 30 or weights[min(i, len(weights) - 1)] > 0
-        ]
+        keep = [i for i in range(count) if i >= count - PLANES // 2 or weights[i] > 0]
         self.points, self.minimizers = [self.points[i] for i in keep], [self.minimizers[i] for i in keep]
 
     def nearest(self, count: int) -> list[Ints]:

@@ -67,11 +67,11 @@ class _Search:
     def run(self, dual: Dual) -> Solution:
         """Bound, first answers, then cores until they prove the best."""
         dual.maximize(self.clock)
-        self._prove(dual.value - dual.rounding)
-        for own in dual.nearest(len(self.linear.rows) + 2):
+        self._prove(inf if dual.infeasible else dual.value - dual.rounding)
+        for own in [] if dual.infeasible else dual.nearest(len(self.linear.rows) + 2):
             if (found := repaired(self.linear, own, dual.prices, self.clock)) is not None:
                 self._offer(self.linear.picks(found))
-        if self._good_enough or self.clock.left <= 0:
+        if self.bound == inf or self._good_enough or self.clock.left <= 0:
             return self._answer()
         self.margins = dual.marginals() - dual.rounding
         # Of every decision one choice stays, whatever rounding says.
