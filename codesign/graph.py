@@ -102,6 +102,10 @@ class Graph:
         """The nodes that multiply by a weight parameter, in order."""
         return [node for node in self.nodes if "weight" in node.op.parameters()]
 
+    def weights(self) -> list[str]:
+        """Names of the weight parameters, in order; one that several nodes share comes once."""
+        return list(dict.fromkeys(node.op.parameters()["weight"] for node in self.weighted()))
+
     def origin(self, tensor: str) -> str:
         """Follow a tensor back through operations that only move data, to where its values are computed."""
         node = self.producer(tensor)
@@ -111,8 +115,9 @@ class Graph:
         return tensor
 
     def activations(self) -> list[str]:
-        """The tensors that carry activation bits: graph inputs, and what a weighted operation multiplies."""
-        read = [self.origin(name) for node in self.weighted() for name in node.inputs]
+        """The tensors that carry activation bits: graph inputs, and what is multiplied, by weights or by another."""
+        readers = [node for node in self.nodes if node.op.reads_quantized or "weight" in node.op.parameters()]
+        read = [self.origin(name) for node in readers for name in node.inputs]
         return list(dict.fromkeys([*self.inputs, *read]))
 
     def signed(self) -> dict[str, bool]:

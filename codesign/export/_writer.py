@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from codesign.arrays import FloatArray, IntArray
 from codesign.fixed import Codes, Fixed
 from codesign.ops.op import Shape
 from codesign.quantized import Quantized
@@ -30,6 +31,7 @@ class Writer:
     shapes: dict[str, Shape] = field(default_factory=dict[str, Shape])
     constants: dict[str, Shape] = field(default_factory=dict[str, Shape])
     current: Shape = ()
+    input_shapes: list[Shape] = field(default_factory=list[Shape])
 
     def write(self) -> onnx.ModelProto:
         """The whole model. Tensors keep the graph's names; what a quantizer reads is called ``NAME.raw``."""
@@ -39,7 +41,7 @@ class Writer:
         for name, shape in graph.inputs.items():
             names[name] = self._quant(name, self._own(f"{name}.quantized"), formats[name], "FLOOR", shape)
         for node in graph.nodes:
-            self.current = shapes[node.output]
+            self.current, self.input_shapes = shapes[node.output], [shapes[name] for name in node.inputs]
             inputs = [names.get(name, name) for name in node.inputs]
             if node.output in formats:
                 raw = self._own(f"{node.output}.raw")
@@ -80,14 +82,25 @@ class Writer:
 
     def parameter(self, name: str, transpose: bool = False) -> str:
         """Initializer and Quant node of a parameter; returns the quantized tensor's name."""
+        output = self._own(f"{name}.quantized")
+        if output in self.constants:  # several nodes share it
+            return output
         fixed = self.quantized.formats[name]
         real = Codes(self.quantized.codes[name], fixed.fraction).real()
         real = real.T if transpose else real
         self._initializer(name, real)
-        output = self._own(f"{name}.quantized")
         self._quant_node(name, output, fixed, "ROUND")
         self.constants[output] = real.shape
         return output
+
+    def constant(self, name: str, values: IntArray | FloatArray) -> str:
+        """An initializer that only the file has: int64 of integers, else float32."""
+        name, array = self._own(name), np.asarray(values)
+        if array.dtype.kind == "i":
+            self.initializers[name] = numpy_helper.from_array(array.astype(np.int64), name)
+        else:
+            self._initializer(name, array)
+        return name
 
     def add(self, op_type: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> str:
         """One standard node whose output has the current operation's shape."""

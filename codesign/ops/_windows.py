@@ -116,13 +116,6 @@ def check_axes(name: str, given: Shape, rank: int, channels: int | None = None) 
         )
 
 
-def options_of(call: TorchCall, names: tuple[str, ...]) -> dict[str, Any]:
-    """A call's options by name: the module's, or those given by position and by keyword."""
-    if call.module is not None:
-        return {name: getattr(call.module, name) for name in names if hasattr(call.module, name)}
-    return dict(zip(names, call.arguments, strict=False)) | dict(call.keywords)
-
-
 def pooling(call: TorchCall, names: tuple[str, ...]) -> tuple[Windows, dict[str, Any]]:
     """The windows of a pooling call, over as many axes as its name says, and its options.
 
@@ -133,18 +126,18 @@ def pooling(call: TorchCall, names: tuple[str, ...]) -> tuple[Windows, dict[str,
     Raises:
         InputError: Windows may hang over the end.
     """
-    options, rank = options_of(call, names), 1 if call.target.endswith("1d") else 2
+    options, rank = call.options(*names), 1 if call.target.endswith("1d") else 2
     if options.get("ceil_mode"):
         raise InputError(
             f"layer {call.path!r}", "pooling with ceil_mode", "ceil_mode=False", "pad or crop the input to fit"
         )
     kernel = options["kernel_size"]
     stride = options.get("stride") or kernel  # torch: None or an empty list is the kernel
-    sizes = [_per_axis(value, rank) for value in (kernel, stride, options.get("padding", 0), 1)]
+    sizes = [per_axis(value, rank) for value in (kernel, stride, options.get("padding", 0), 1)]
     return Windows(*sizes), options
 
 
-def _per_axis(value: int | tuple[int, ...], rank: int) -> Shape:
+def per_axis(value: int | tuple[int, ...], rank: int) -> Shape:
     """Torch's way: one number stands for all axes."""
     given = (value,) if isinstance(value, int) else tuple(value)
     return given * rank if len(given) == 1 else given

@@ -1,4 +1,4 @@
-"""Additions of branches."""
+"""Sums and differences of branches."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from codesign.arrays import FloatArray
-from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
+from codesign.ops._broadcast import aligned, joined, largest, summed
+from codesign.ops._dyadic import Dyadic
+from codesign.ops.affine import Affine, affine, negated, with_number
+from codesign.ops.identity import Identity
 from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Add(Op):
-    """The sum of two tensors of one shape, as where a residual branch comes back."""
+    """The sum of two tensors, as where a residual branch comes back; axes of one element go along with others."""
 
     kind: ClassVar[str] = "add"
     keeps_offset: ClassVar[bool] = True
@@ -33,27 +34,14 @@ class Add(Op):
     )
 
     @classmethod
-    def from_torch(cls, call: TorchCall) -> Add:
-        """From ``+``, ``+=``, the function or the method, of two tensors."""
-        alpha = call.keywords.get("alpha", 1)
-        numbers = [*call.arguments, *(value for name, value in call.keywords.items() if name != "alpha")]
-        if numbers:
-            raise InputError(
-                f"layer {call.path!r}",
-                f"a tensor plus {numbers[0]!r}",
-                "a sum of two tensors",
-                "give the number to the bias of the layer before it",
-            )
-        if alpha != 1:
-            raise InputError(f"layer {call.path!r}", f"a sum with alpha {alpha}", "alpha 1")
-        return cls()
+    def from_torch(cls, call: TorchCall) -> Add | Affine | Identity:
+        """From ``+``, ``+=``, the function or the method, of two tensors or a tensor and a number."""
+        number, _ = with_number(call, "a tensor plus")
+        return cls() if number is None else affine(offset=number)
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """That of both inputs."""
-        if len(inputs) != 2 or inputs[0] != inputs[1]:
-            found = f"a sum of tensors of shapes {', '.join(str(list(shape)) for shape in inputs)}"
-            raise InputError(f"layer {name!r}", found, "two tensors of equal shape")
-        return inputs[0]
+        return joined(name, "a sum", inputs)
 
     def signed(self, inputs: list[bool]) -> bool:
         """If either can be negative."""
@@ -65,9 +53,8 @@ class Add(Op):
 
     def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
         """Exact at the finer of the two fractions."""
-        first, second = (x.align() for x in inputs)
-        fraction = int(max(np.max(first.fraction), np.max(second.fraction)))
-        return Codes(first.align(fraction).values + second.align(fraction).values, fraction)
+        (first, second), fraction = aligned(inputs)
+        return Codes(first.values + second.values, fraction)
 
     def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
         """Lows add to the low, highs to the high."""
@@ -76,10 +63,8 @@ class Add(Op):
         return Interval(first.low + second.low, first.high + second.high, fraction)
 
     def magnitude(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> float:
-        """In floats: fractions may lie so far apart that aligning them would leave int64."""
-        fraction = max(x.fraction for x in inputs)
-        largest = [float(max(-int(x.low.min()), int(x.high.max()))) * 2.0 ** (fraction - x.fraction) for x in inputs]
-        return sum(largest)
+        """Both magnitudes together."""
+        return sum(largest(inputs)[0])
 
     def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
         """One Add node."""
@@ -89,4 +74,62 @@ class Add(Op):
         self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]
     ) -> list[Tensor]:
         """Both inputs get all of it."""
-        return [gradients, gradients]
+        return [summed(gradients, tuple(x.shape[1:])) for x in inputs]
+
+
+@dataclass(frozen=True)
+class Sub(Op):
+    """The difference of two tensors, the first minus the second; axes of one element go along with others."""
+
+    kind: ClassVar[str] = "sub"
+    torch_targets: ClassVar[tuple[str, ...]] = (
+        *("operator.sub", "operator.isub", "torch.sub", "torch.subtract", "torch.rsub"),
+        *("Tensor.sub", "Tensor.sub_", "Tensor.subtract"),
+    )
+
+    @classmethod
+    def from_torch(cls, call: TorchCall) -> Sub | Affine | Identity:
+        """From ``-``, ``-=``, the function or the method, of two tensors or a tensor and a number."""
+        reverse = call.target == "torch.rsub"
+        number, _ = with_number(call, "a tensor minus")
+        if number is None:
+            return cls()
+        return Affine(Dyadic(-1, 0), number) if reverse or call.first == 1 else affine(offset=negated(number))
+
+    def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
+        """That of both inputs."""
+        return joined(name, "a difference", inputs)
+
+    def signed(self, inputs: list[bool]) -> bool:
+        """What is taken away may be larger."""
+        return True
+
+    def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """``torch.sub``."""
+        return inputs[0] - inputs[1]
+
+    def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
+        """Exact at the finer of the two fractions."""
+        (first, second), fraction = aligned(inputs)
+        return Codes(first.values - second.values, fraction)
+
+    def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
+        """From the low minus the high to the high minus the low."""
+        fraction = max(x.fraction for x in inputs)
+        first, second = (x.align(fraction) for x in inputs)
+        return Interval(first.low - second.high, first.high - second.low, fraction)
+
+    def magnitude(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> float:
+        """Both magnitudes together."""
+        return sum(largest(inputs)[0])
+
+    def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
+        """One Sub node."""
+        writer.add("Sub", inputs, output, name)
+
+    def pull_back(
+        self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """The second gets minus all of it."""
+        signs = zip((gradients, -gradients), inputs, strict=True)
+        return [summed(gradient, tuple(x.shape[1:])) for gradient, x in signs]

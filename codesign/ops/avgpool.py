@@ -1,4 +1,4 @@
-"""Average pooling: over windows, and over all positions."""
+"""Average pooling."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from codesign.arrays import FloatArray, IntArray
+from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._windows import Values, Windows, check_axes, options_of, pooling
+from codesign.ops._division import Reciprocal, reciprocal
+from codesign.ops._windows import Values, Windows, check_axes, pooling
 from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.reduce import Mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,25 +27,28 @@ if TYPE_CHECKING:
 class AvgPool(Op):
     """The mean of every window, per channel; padding counts as zeros.
 
-    In integers it is the sum of the window, with ``log2`` of its size more fraction bits: any size runs in floats, and
-    powers of two are exact.
+    In integers it is the sum of the window, with ``log2`` of its size more fraction bits where that is a power of two,
+    and times a rounded reciprocal where it is another number.
 
     Args:
-        name: The layer's name, for messages.
         windows: What an output position sees.
     """
 
-    name: str
     windows: Windows
 
     kind: ClassVar[str] = "avgpool"
     #: Where padding is averaged in, less of it.
     keeps_offset: ClassVar[bool] = True
-    torch_targets: ClassVar[tuple[str, ...]] = ("nn.AvgPool1d", "nn.AvgPool2d", "torch.avg_pool1d", "F.avg_pool2d")
+    torch_targets: ClassVar[tuple[str, ...]] = (
+        *("nn.AvgPool1d", "nn.AvgPool2d", "torch.avg_pool1d", "F.avg_pool2d"),
+        *("nn.AdaptiveAvgPool1d", "nn.AdaptiveAvgPool2d", "torch.adaptive_avg_pool1d", "F.adaptive_avg_pool2d"),
+    )
 
     @classmethod
-    def from_torch(cls, call: TorchCall) -> AvgPool:
+    def from_torch(cls, call: TorchCall) -> AvgPool | Mean:
         """From the module or the function, when all windows are divided by their size."""
+        if "adaptive" in call.target.lower():
+            return _adaptive(call)
         names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
         windows, rest = pooling(call, names)
         if any(windows.padding) and not rest.get("count_include_pad", True):
@@ -56,7 +61,7 @@ class AvgPool(Op):
             raise InputError(
                 f"layer {call.path!r}", f"divisor_override {rest['divisor_override']}", "the size of the window"
             )
-        return cls(call.path, windows)
+        return cls(windows)
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """``[channels, *positions]``."""
@@ -67,148 +72,78 @@ class AvgPool(Op):
         return inputs[0]
 
     def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
-        """``torch.nn.functional.avg_pool1d`` or ``avg_pool2d``."""
+        """``torch.nn.functional.avg_pool1d`` or ``avg_pool2d``; sums, times one over the divisor, where that differs."""
         from torch.nn import functional
 
-        pool = functional.avg_pool1d if len(self.windows.kernel) == 1 else functional.avg_pool2d
-        return pool(inputs[0], self.windows.kernel, self.windows.stride, self.windows.padding)
+        windows, one_axis = self.windows, len(self.windows.kernel) == 1
+        if self._divide.factor == 1:
+            pool = functional.avg_pool1d if one_axis else functional.avg_pool2d
+            return pool(inputs[0], windows.kernel, windows.stride, windows.padding)
+        if not one_axis:
+            return self._sums(inputs[0], windows) * self._divide.value
+        flat = Windows((1, *windows.kernel), (1, *windows.stride), (0, *windows.padding), (1, 1))
+        return self._sums(inputs[0].unsqueeze(-2), flat).squeeze(-2) * self._divide.value
+
+    @staticmethod
+    def _sums(x: Tensor, windows: Windows) -> Tensor:
+        from torch.nn import functional
+
+        options = (windows.kernel, windows.stride, windows.padding)
+        return functional.avg_pool2d(x, *options, divisor_override=1)
 
     def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
-        """The window's sum; dividing it moves the binary point."""
+        """The window's sum, times the factor, with the shift's more fraction bits."""
         x = inputs[0].align()
-        return Codes(self._sum(x.values), x.fraction + self._bits())
+        return Codes(self._sum(x.values) * self._divide.factor, x.fraction + self._divide.shift)
 
     def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
         """Monotone: the ends map to the ends."""
         x = inputs[0]
-        return Interval(self._sum(x.low), self._sum(x.high), x.fraction + self._bits())
+        low, high = (self._sum(end) * self._divide.factor for end in (x.low, x.high))
+        return Interval(low, high, x.fraction + self._divide.shift)
 
     def magnitude(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> float:
         """The sum of the magnitudes bounds every partial sum."""
-        return float(self._sum(_magnitudes(inputs[0])).max())
+        x = inputs[0]
+        ends = np.maximum(np.abs(x.low), np.abs(x.high)).astype(np.float64)
+        return float(self._sum(ends).max()) * self._divide.factor
 
     def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
-        """One AveragePool node."""
-        self._bits()
-        writer.add("AveragePool", inputs, output, name, **self.windows.onnx_attributes(), count_include_pad=1)
+        """One AveragePool node; sums by a convolution with ones, and Mul, where its division would round."""
+        options: dict[str, Any] = self.windows.onnx_attributes()
+        if self._divide.factor == 1:
+            writer.add("AveragePool", inputs, output, name, **options, count_include_pad=1)
+            return
+        channels = writer.input_shapes[0][0]
+        ones = writer.constant(f"{name}.ones", np.ones((channels, 1, *self.windows.kernel)))
+        factor = writer.constant(f"{name}.reciprocal", np.array(self._divide.value))
+        total = writer.add("Conv", [inputs[0], ones], f"{output}.sum", name, **options, group=channels)
+        writer.add("Mul", [total, factor], output, f"{name}.mul")
 
     def _sum(self, values: Values) -> Values:
         return reduce(np.add, self.windows.elements(values))
 
-    def _bits(self) -> int:
-        return _division_bits(self.name, prod(self.windows.kernel))
+    @property
+    def _divide(self) -> Reciprocal:
+        return reciprocal(prod(self.windows.kernel))
 
 
-@dataclass(frozen=True)
-class GlobalAvgPool(Op):
-    """The mean over all positions, per channel.
-
-    In integers it is their sum, with ``log2`` of their number more fraction bits, as in ``AvgPool``.
-
-    Args:
-        name: The layer's name, for messages.
-        rank: Number of position axes.
-        keepdim: Whether they stay, with one element each.
-    """
-
-    name: str
-    rank: int
-    keepdim: bool
-
-    kind: ClassVar[str] = "global_avgpool"
-    keeps_offset: ClassVar[bool] = True
-    torch_targets: ClassVar[tuple[str, ...]] = (
-        "nn.AdaptiveAvgPool1d",
-        "nn.AdaptiveAvgPool2d",
-        "torch.adaptive_avg_pool1d",
-        "F.adaptive_avg_pool2d",
-        "torch.mean",
-        "Tensor.mean",
-    )
-
-    @classmethod
-    def from_torch(cls, call: TorchCall) -> GlobalAvgPool:
-        """From adaptive pooling to one position, or from a mean over the last one or two axes."""
-        if call.target.endswith("mean"):
-            given = options_of(call, ("dim", "keepdim"))
-            axes = given.pop("dim", None)
-            axes = (axes,) if isinstance(axes, int) else tuple(axes or ())
-            rank, keepdim = len(axes), bool(given.pop("keepdim", False))
-            spatial = sorted(axis + rank + 2 if axis < 0 else axis for axis in axes) == list(range(2, rank + 2))
-            if rank not in (1, 2) or not spatial or given:
-                raise InputError(
-                    f"layer {call.path!r}",
-                    f"a mean over axes {list(axes)}" + (f" with {', '.join(given)}" if given else ""),
-                    "over all axes after the channels: 2, or 2 and 3",
-                )
-            return cls(call.path, rank, keepdim)
-        size = options_of(call, ("output_size",))["output_size"]
-        if size not in (1, (1,), (1, 1), [1], [1, 1]):
-            raise InputError(
-                f"layer {call.path!r}",
-                f"adaptive average pooling to {size}",
-                "to 1 position",
-                "use average pooling with a fixed window",
-            )
-        return cls(call.path, 1 if call.target.endswith("1d") else 2, True)
-
-    def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
-        """``[channels]``, and the kept axes."""
-        check_axes(name, inputs[0], self.rank)
-        return (inputs[0][0], *[1] * (self.rank * self.keepdim))
-
-    def signed(self, inputs: list[bool]) -> bool:
-        """As the input."""
-        return inputs[0]
-
-    def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
-        """``Tensor.mean``."""
-        return inputs[0].mean(self._axes(), keepdim=self.keepdim)
-
-    def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
-        """The sum; dividing it moves the binary point."""
-        x = inputs[0].align()
-        return Codes(self._sum(x.values), x.fraction + self._bits(x.values))
-
-    def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
-        """Monotone: the ends map to the ends."""
-        x = inputs[0]
-        return Interval(self._sum(x.low), self._sum(x.high), x.fraction + self._bits(x.low))
-
-    def magnitude(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> float:
-        """The sum of the magnitudes bounds every partial sum."""
-        return float(self._sum(_magnitudes(inputs[0])).max())
-
-    def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
-        """One ReduceMean node."""
-        writer.add("ReduceMean", inputs, output, name, axes=list(self._axes()), keepdims=int(self.keepdim))
-
-    def _axes(self) -> tuple[int, ...]:
-        return tuple(range(2, self.rank + 2))
-
-    def _sum(self, values: Values) -> Values:
-        return values.sum(tuple(range(-self.rank, 0)), keepdims=self.keepdim)
-
-    def _bits(self, values: IntArray) -> int:
-        return _division_bits(self.name, prod(values.shape[-self.rank :]))
-
-
-def _magnitudes(x: Interval) -> FloatArray:
-    """Largest absolute value of every element, in floats, which don't overflow."""
-    return np.maximum(np.abs(x.low), np.abs(x.high)).astype(np.float64)
-
-
-def _division_bits(name: str, count: int) -> int:
-    """Fraction bits that dividing by a number of elements adds.
+def _adaptive(call: TorchCall) -> AvgPool | Mean:
+    """Windows of one size, or all positions.
 
     Raises:
-        InputError: It is no power of two, and the quotient has no exact fixed-point form.
+        InputError: The windows would differ in size.
     """
-    if count & (count - 1):
-        raise InputError(
-            f"layer {name!r}",
-            f"an average over {count} elements, which no number of fraction bits holds exactly",
-            "windows of 1, 2, 4, 8, ... elements",
-            "change the window or the size of what it covers, or use max pooling",
-        )
-    return count.bit_length() - 1
+    rank, shape = 1 if call.target.endswith("1d") else 2, call.shapes[0]
+    check_axes(call.path, shape, rank)
+    given = call.options("output_size")["output_size"]
+    sizes = (given,) * rank if isinstance(given, int) else tuple(given)
+    sizes = sizes * rank if len(sizes) == 1 else sizes
+    wanted = [axis if size is None else size for size, axis in zip(sizes, shape[1:], strict=True)]
+    if any(axis % size for size, axis in zip(wanted, shape[1:], strict=True)):
+        found = f"adaptive average pooling of {list(shape[1:])} to {given}"
+        raise InputError(f"layer {call.path!r}", found, "to a divisor", "use average pooling with a fixed window")
+    if all(size == 1 for size in wanted):
+        return Mean(tuple(range(1, rank + 1)), keepdim=True)
+    kernel = tuple(axis // size for size, axis in zip(wanted, shape[1:], strict=True))
+    return AvgPool(Windows(kernel, kernel, (0,) * rank, (1,) * rank))

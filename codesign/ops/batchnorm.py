@@ -13,7 +13,7 @@ from codesign.errors import InputError
 from codesign.ops._scaling import Float64, Weighted, scale_inputs, scale_outputs
 from codesign.ops.conv import Conv
 from codesign.ops.linear import Linear
-from codesign.ops.op import Op, Rewritten, Shape, TorchCall
+from codesign.ops.op import Op, Parameter, Rewritten, Shape, TorchCall
 
 if TYPE_CHECKING:
     from codesign.graph import Graph, Node
@@ -38,11 +38,15 @@ class BatchNorm(Rewritten):
     axes: tuple[int, ...]
 
     kind: ClassVar[str] = "batchnorm"
-    torch_targets: ClassVar[tuple[str, ...]] = ("nn.BatchNorm1d", "nn.BatchNorm2d")
+    torch_targets: ClassVar[tuple[str, ...]] = (
+        *("nn.BatchNorm1d", "nn.BatchNorm2d", "F.batch_norm", "torch.batch_norm"),
+    )
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> BatchNorm:
-        """From ``nn.BatchNorm1d`` or ``nn.BatchNorm2d`` with running statistics."""
+        """From the module or the function, with running statistics."""
+        if call.module is None:
+            return cls._from_function(call)
         if call.module.running_mean is None:
             raise InputError(
                 f"layer {call.path!r}", "batch norm without running statistics", "track_running_stats=True"
@@ -50,6 +54,19 @@ class BatchNorm(Rewritten):
         mean, variance, *factors = (f"{call.path}.{name}" for name in ("running_mean", "running_var", "weight", "bias"))
         gamma, beta = factors if call.module.affine else (None, None)
         return cls(mean, variance, gamma, beta, call.module.eps, (2,) if call.target.endswith("2d") else (0, 1))
+
+    @classmethod
+    def _from_function(cls, call: TorchCall) -> BatchNorm:
+        statistics, factors = ("running_mean", "running_var"), ("weight", "bias")
+        flags = ("training", "momentum", "eps")
+        names = (*statistics, *factors, *flags) if call.target.startswith("F.") else (*factors, *statistics, *flags)
+        given = call.options(*names)
+        if given.get("training") or not all(isinstance(given.get(name), Parameter) for name in statistics):
+            found = "batch norm that takes its statistics from the batch"
+            raise InputError(f"layer {call.path!r}", found, "running statistics, and training=self.training")
+        parameters = (given.get(name) for name in (*statistics, *factors))
+        mean, variance, gamma, beta = (each.name if isinstance(each, Parameter) else None for each in parameters)
+        return cls(str(mean), str(variance), gamma, beta, float(given.get("eps", 1e-5)), (0, 1, 2))
 
     def parameters(self) -> dict[str, str]:
         """Statistics, and the affine parameters if there are any."""

@@ -13,12 +13,16 @@ from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
+from codesign.ops._parameters import weight_and_bias
 from codesign.ops._squares import product_squares, sum_squares
-from codesign.ops._windows import Values, Windows
+from codesign.ops._windows import Values, Windows, per_axis
 from codesign.ops.op import Detail, Op, QonnxWriter, Shape, SquaredGradients, TorchCall, Work
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+#: Of the functions, in torch's order.
+OPTIONS = ("weight", "bias", "stride", "padding", "dilation", "groups")
 
 
 @dataclass(frozen=True)
@@ -38,17 +42,24 @@ class Conv(Op):
     groups: int = 1
 
     kind: ClassVar[str] = "conv"
-    torch_targets: ClassVar[tuple[str, ...]] = ("nn.Conv1d", "nn.Conv2d")
+    torch_targets: ClassVar[tuple[str, ...]] = (*("nn.Conv1d", "nn.Conv2d", "torch.conv1d", "torch.conv2d"),)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Conv:
-        """From ``nn.Conv1d`` or ``nn.Conv2d`` with zero padding, as much before as after."""
-        module, path = call.module, call.path
-        padding = _padding(path, module)
-        if module.padding_mode != "zeros" and any(padding):
-            raise InputError(f"layer {path!r}", f"padding_mode {module.padding_mode!r}", "'zeros'")
-        windows = Windows(module.kernel_size, module.stride, padding, module.dilation)
-        return cls(f"{path}.weight", None if module.bias is None else f"{path}.bias", windows, module.groups)
+        """From the module, or the function with parameters: zero padding, as much before as after."""
+        weight, bias = weight_and_bias(call, *OPTIONS)
+        if call.module is not None:
+            shape, given = tuple(call.module.weight.shape), call.options(*OPTIONS[2:], "padding_mode")
+        else:
+            options = call.options(*OPTIONS)
+            shape, given = options["weight"].shape, options
+        rank = len(shape) - 2
+        stride, dilation = (per_axis(given.get(name, 1), rank) for name in ("stride", "dilation"))
+        padding = _padding(call.path, given.get("padding", 0), shape[2:], dilation)
+        mode = given.get("padding_mode", "zeros")
+        if mode != "zeros" and any(padding):
+            raise InputError(f"layer {call.path!r}", f"padding_mode {mode!r}", "'zeros'")
+        return cls(weight, bias, Windows(shape[2:], stride, padding, dilation), given.get("groups", 1))
 
     def parameters(self) -> dict[str, str]:
         """Weight, and bias if there is one."""
@@ -168,21 +179,21 @@ class Conv(Op):
         return stacked.reshape(len(x), self.groups, -1, stacked.shape[3])
 
 
-def _padding(path: str, module: Any) -> Shape:
+def _padding(path: str, padding: int | str | Shape, kernel: Shape, dilation: Shape) -> Shape:
     """Numbers for torch's ``padding``, which may be a word.
 
     Raises:
         InputError: ``"same"`` would need more zeros after than before.
     """
-    if not isinstance(module.padding, str):
-        return module.padding
-    if module.padding == "valid":
-        return (0,) * len(module.kernel_size)
-    totals = [step * (size - 1) for size, step in zip(module.kernel_size, module.dilation, strict=True)]
+    if not isinstance(padding, str):
+        return per_axis(padding, len(kernel))
+    if padding == "valid":
+        return (0,) * len(kernel)
+    totals = [step * (size - 1) for size, step in zip(kernel, dilation, strict=True)]
     if any(total % 2 for total in totals):
         raise InputError(
             f"layer {path!r}",
-            f"padding 'same' with a kernel of {list(module.kernel_size)}, which pads one end more than the other",
+            f"padding 'same' with a kernel of {list(kernel)}, which pads one end more than the other",
             "as many zeros before as after",
             "use an odd kernel, or give the padding as numbers",
         )

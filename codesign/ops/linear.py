@@ -13,6 +13,7 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
+from codesign.ops._parameters import weight_and_bias
 from codesign.ops._squares import outer_squares, product_squares, sum_squares
 from codesign.ops.op import Detail, Op, QonnxWriter, Shape, SquaredGradients, TorchCall, Work
 
@@ -33,12 +34,12 @@ class Linear(Op):
     bias: str | None = None
 
     kind: ClassVar[str] = "linear"
-    torch_targets: ClassVar[tuple[str, ...]] = ("nn.Linear",)
+    torch_targets: ClassVar[tuple[str, ...]] = ("nn.Linear", "F.linear")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Linear:
-        """From ``nn.Linear``."""
-        return cls(f"{call.path}.weight", None if call.module.bias is None else f"{call.path}.bias")
+        """From ``nn.Linear``, or from the function with parameters."""
+        return cls(*weight_and_bias(call, "weight", "bias"))
 
     def parameters(self) -> dict[str, str]:
         """Weight, and bias if there is one."""

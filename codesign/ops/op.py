@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from codesign.arrays import FloatArray
-from codesign.errors import ContractError
+from codesign.arrays import FloatArray, IntArray
+from codesign.errors import ContractError, InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 
@@ -21,6 +21,24 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
+class BatchSize:
+    """What stands for the size of the batch in a traced call: nothing is computed from it."""
+
+    def __str__(self) -> str:
+        return "the batch size"
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter that a traced call is given directly: its name in the graph, and its shape."""
+
+    name: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
 class TorchCall:
     """One call in a traced torch network, as an operation's ``from_torch`` sees it.
 
@@ -28,8 +46,10 @@ class TorchCall:
         path: The user's name of the call: the module path, or the traced node's name.
         target: ``nn.NAME`` for a module, ``torch.NAME`` / ``F.NAME`` for a function, ``Tensor.NAME`` for a method.
         module: The module, if it is one.
-        arguments: Positional arguments after the tensors, for functions and methods.
-        keywords: Keyword arguments.
+        arguments: Positional arguments that are no tensors, for functions and methods; a ``Parameter`` for parameters.
+        keywords: Keyword arguments that are no tensors.
+        shapes: Shapes of the tensors, the batch axis left out.
+        first: Positional arguments before the first tensor.
     """
 
     path: str
@@ -37,6 +57,35 @@ class TorchCall:
     module: Any = None
     arguments: tuple[Any, ...] = ()
     keywords: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    shapes: tuple[Shape, ...] = ()
+    first: int = 0
+
+    def options(self, *names: str) -> dict[str, Any]:
+        """Options by name: the module's, or those given by position and by keyword.
+
+        Args:
+            names: All options, in torch's order.
+        """
+        if self.module is not None:
+            return {name: getattr(self.module, name) for name in names if hasattr(self.module, name)}
+        return dict(zip(names, self.arguments, strict=False)) | dict(self.keywords)
+
+    def axes(self, given: int | Sequence[int]) -> Shape:
+        """Axes of the first tensor, counted from 0 behind the batch axis.
+
+        Args:
+            given: One axis or several as torch counts them: the batch is 0, and -1 the last.
+
+        Raises:
+            InputError: One is the batch axis, or none of the tensor's.
+        """
+        rank = len(self.shapes[0]) + 1
+        axes = (given,) if isinstance(given, int) else tuple(given)
+        for axis in axes:
+            if not (0 < axis < rank or -rank < axis < 0):
+                what = "the batch" if axis in (0, -rank) else f"one of {rank}"
+                raise InputError(f"layer {self.path!r}", f"axis {axis}, {what}", "axes behind the batch")
+        return tuple(axis % rank - 1 for axis in axes)
 
 
 @dataclass(frozen=True)
@@ -75,12 +124,21 @@ class SquaredGradients:
 class QonnxWriter(Protocol):
     """Receives the ONNX nodes of an operation."""
 
+    @property
+    def input_shapes(self) -> list[Shape]:
+        """Shapes of the operation's inputs, the batch axis left out."""
+        ...
+
     def parameter(self, name: str, transpose: bool = False) -> str:
         """Write a quantized parameter (initializer and Quant node); returns the quantized tensor's name."""
         ...
 
+    def constant(self, name: str, values: IntArray | FloatArray) -> str:
+        """Write a constant: integers as int64 (shapes, axes), reals as floats; returns its name in the file."""
+        ...
+
     def add(self, op_type: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> str:
-        """Write one ONNX node; returns ``output``."""
+        """Write one ONNX node whose output has the shape of the operation's; returns ``output``."""
         ...
 
 
@@ -93,6 +151,8 @@ class Op(ABC):
     torch_targets: ClassVar[tuple[str, ...]] = ()
     #: True if values are only moved, never changed (so bits pass through).
     moves_data: ClassVar[bool] = False
+    #: True if the inputs must be on the grid of a quantizer, as where two activations are multiplied.
+    reads_quantized: ClassVar[bool] = False
     #: True if the output is the input wherever it changes at all, so that half an LSB added before the operation
     #: is half an LSB after it.
     keeps_offset: ClassVar[bool] = False

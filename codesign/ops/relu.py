@@ -23,7 +23,9 @@ class Relu(Op):
 
     kind: ClassVar[str] = "relu"
     keeps_offset: ClassVar[bool] = True
-    torch_targets: ClassVar[tuple[str, ...]] = ("nn.ReLU", "F.relu", "torch.relu", "Tensor.relu")
+    torch_targets: ClassVar[tuple[str, ...]] = (
+        *("nn.ReLU", "F.relu", "F.relu_", "torch.relu", "torch.relu_", "Tensor.relu", "Tensor.relu_"),
+    )
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Relu:

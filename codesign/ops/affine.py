@@ -1,0 +1,144 @@
+"""A tensor times a number, plus a number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from codesign.arrays import FloatArray, IntArray
+from codesign.errors import InputError
+from codesign.fixed import Codes
+from codesign.interval import Interval
+from codesign.ops._broadcast import aligned, largest
+from codesign.ops._dyadic import ONE, ZERO, Dyadic, dyadic
+from codesign.ops.identity import Identity
+from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Affine(Op):
+    """``scale * x + offset`` with two constants.
+
+    Args:
+        scale: A number that few bits hold.
+        offset: Another one.
+    """
+
+    scale: Dyadic = ONE
+    offset: Dyadic = ZERO
+
+    kind: ClassVar[str] = "affine"
+    torch_targets: ClassVar[tuple[str, ...]] = (
+        *("operator.neg", "torch.neg", "torch.negative", "Tensor.neg", "Tensor.negative"),
+        *("operator.truediv", "operator.itruediv", "torch.div", "torch.divide", "Tensor.div", "Tensor.div_"),
+    )
+
+    @classmethod
+    def from_torch(cls, call: TorchCall) -> Affine | Identity:
+        """From ``-x``, or from ``x / number``, if few bits hold one over the number."""
+        if "neg" in call.target:
+            return cls(Dyadic(-1, 0))
+        given = call.options("other")
+        if len(call.shapes) != 1 or call.first != 0 or set(given) != {"other"}:
+            more = sorted(set(given) - {"other"})
+            found = f"a division with {', '.join(more)}" if more else "a division by a tensor"
+            raise InputError(f"layer {call.path!r}", found, "a tensor divided by a number")
+        number = given["other"]
+        one_over = 1 / number if isinstance(number, int | float) and number else number
+        return affine(scale=dyadic(call.path, f"a tensor divided by {number}, that is times", one_over))
+
+    def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
+        """The input's shape."""
+        return inputs[0]
+
+    def signed(self, inputs: list[bool]) -> bool:
+        """Unless nothing of it can be negative."""
+        return inputs[0] or self.scale.code < 0 or self.offset.code < 0
+
+    def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """``x * scale + offset``."""
+        return inputs[0] * self.scale.value + self.offset.value
+
+    def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
+        """Exact at the finer fraction of product and offset."""
+        x = inputs[0].align()
+        return self._plus(x.values * self.scale.code, int(np.max(x.fraction)) + self.scale.fraction)
+
+    def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
+        """Monotone; a negative scale changes the ends over."""
+        x, (low, high) = inputs[0], self._ends(inputs[0])
+        found = [self._plus(end * self.scale.code, x.fraction + self.scale.fraction) for end in (low, high)]
+        return Interval(found[0].values, found[1].values, int(np.max(found[0].fraction)))
+
+    def magnitude(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> float:
+        """Of the product and the offset together."""
+        (product,), fraction = largest(inputs)
+        fraction += self.scale.fraction
+        finest = max(fraction, self.offset.fraction)
+        return product * abs(self.scale.code) * 2.0 ** (finest - fraction) + abs(self.offset.value) * 2.0**finest
+
+    def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
+        """Mul and Add, or one of them."""
+        scaled = inputs[0]
+        if self.scale != ONE:
+            product = output if self.offset == ZERO else f"{output}.product"
+            factor = writer.constant(f"{name}.scale", np.array(self.scale.value))
+            scaled = writer.add("Mul", [scaled, factor], product, name)
+        if self.offset != ZERO:
+            shift = writer.constant(f"{name}.offset", np.array(self.offset.value))
+            writer.add("Add", [scaled, shift], output, name if scaled == inputs[0] else f"{name}.add")
+
+    def pull_back(
+        self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """Times the scale."""
+        return [gradients * self.scale.value]
+
+    def _ends(self, x: Interval) -> tuple[IntArray, IntArray]:
+        return (x.high, x.low) if self.scale.code < 0 else (x.low, x.high)
+
+    def _plus(self, products: IntArray, fraction: int) -> Codes:
+        if self.offset == ZERO:
+            return Codes(products, fraction)
+        (product, offset), finest = aligned([Codes(products, fraction), self.offset.codes()])
+        return Codes(product.values + offset.values, finest)
+
+
+def affine(scale: Dyadic = ONE, offset: Dyadic = ZERO) -> Affine | Identity:
+    """The operation, or none where it does nothing."""
+    return Identity() if (scale, offset) == (ONE, ZERO) else Affine(scale, offset)
+
+
+def with_number(call: TorchCall, what: str) -> tuple[Dyadic | None, dict[str, Any]]:
+    """The number that a call of two operands is given in place of a tensor, and its other options.
+
+    Args:
+        call: Of an operator, a function or a method.
+        what: What a number does there, for messages, as in "a tensor plus".
+
+    Returns:
+        The number, or None where both operands are tensors.
+
+    Raises:
+        InputError: It is no number that few bits hold, or the sum is weighted.
+    """
+    options = dict(call.keywords)
+    if options.pop("alpha", 1) != 1:
+        raise InputError(f"layer {call.path!r}", f"a sum with alpha {call.keywords['alpha']}", "alpha 1")
+    if len(call.shapes) > 1:
+        return None, options
+    numbers = [*call.arguments, *(options.pop(key) for key in ("other", "input") if key in options)]
+    if len(numbers) != 1:
+        raise InputError(f"layer {call.path!r}", f"{len(numbers) + 1} operands", "two")
+    return dyadic(call.path, what, numbers[0]), options
+
+
+def negated(number: Dyadic) -> Dyadic:
+    """Minus a number."""
+    return replace(number, code=-number.code)

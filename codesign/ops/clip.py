@@ -1,0 +1,116 @@
+"""Limits: clamp, hardtanh, ReLU6."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from codesign.arrays import FloatArray, IntArray
+from codesign.errors import InputError
+from codesign.fixed import Codes
+from codesign.interval import Interval
+from codesign.ops._dyadic import Dyadic, dyadic
+from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Options in torch's order, and their defaults, by the call's name without what it belongs to.
+OPTIONS: Mapping[str, tuple[tuple[str, str], dict[str, float]]] = {
+    "hardtanh": (("min_val", "max_val"), {"min_val": -1.0, "max_val": 1.0}),
+    "relu6": (("", ""), {"min_val": 0.0, "max_val": 6.0}),
+    "clamp": (("min", "max"), {}),
+    "clamp_min": (("min", ""), {}),
+    "clamp_max": (("max", ""), {}),
+}
+
+
+@dataclass(frozen=True)
+class Clip(Op):
+    """``min(max(x, low), high)``.
+
+    Args:
+        low: The least value; None for no limit.
+        high: The largest value; None for no limit.
+    """
+
+    low: Dyadic | None
+    high: Dyadic | None
+
+    kind: ClassVar[str] = "clip"
+    keeps_offset: ClassVar[bool] = True
+    torch_targets: ClassVar[tuple[str, ...]] = (
+        *("nn.Hardtanh", "nn.ReLU6", "F.hardtanh", "F.hardtanh_", "F.relu6", "F.relu6_"),
+        *("torch.clamp", "torch.clamp_", "torch.clip", "torch.clip_", "torch.clamp_min", "torch.clamp_max"),
+        *("Tensor.clamp", "Tensor.clamp_", "Tensor.clip", "Tensor.clip_", "Tensor.clamp_min", "Tensor.clamp_max"),
+    )
+
+    @classmethod
+    def from_torch(cls, call: TorchCall) -> Clip:
+        """From the modules, functions and methods above, if few bits hold the limits."""
+        word = call.target.partition(".")[2].lower().rstrip("_").replace("clip", "clamp")
+        names, defaults = OPTIONS[word]
+        given = defaults | call.options(*names)
+        found = [given.get("min_val", given.get("min")), given.get("max_val", given.get("max"))]
+        low, high = (None if value is None else dyadic(call.path, "a limit at", value) for value in found)
+        if low is not None and high is not None and low.value > high.value:
+            raise InputError(f"layer {call.path!r}", f"limits {low.value} to {high.value}", "the lower one first")
+        return cls(low, high)
+
+    def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
+        """The input's shape."""
+        return inputs[0]
+
+    def signed(self, inputs: list[bool]) -> bool:
+        """As the input, where the limits leave that side of zero."""
+        if self.high is not None and self.high.code < 0:
+            return True
+        return inputs[0] and (self.low is None or self.low.code < 0)
+
+    def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """``torch.clamp``."""
+        limits = [None if limit is None else limit.value for limit in (self.low, self.high)]
+        return inputs[0].clamp(*limits)
+
+    def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
+        """Exact at the finest fraction of input and limits."""
+        x = inputs[0].align()
+        fraction = self._finest(int(np.max(x.fraction)))
+        return Codes(self._clip(x.align(fraction).values, fraction), fraction)
+
+    def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
+        """Monotone: the ends map to the ends."""
+        fraction = self._finest(inputs[0].fraction)
+        x = inputs[0].align(fraction)
+        return Interval(self._clip(x.low, fraction), self._clip(x.high, fraction), fraction)
+
+    def magnitude(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> float:
+        """Of the input and the limits, which are compared."""
+        x = inputs[0]
+        limits = [abs(limit.value) for limit in (self.low, self.high) if limit is not None]
+        own = float(max(-int(x.low.min()), int(x.high.max()))) * 2.0**-x.fraction
+        return max([own, *limits]) * 2.0 ** self._finest(x.fraction)
+
+    def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
+        """One Clip node, or Max or Min where there is one limit."""
+        ends = {"low": self.low, "high": self.high}
+        given = {end: limit for end, limit in ends.items() if limit is not None}
+        limits = [writer.constant(f"{name}.{end}", np.array(limit.value)) for end, limit in given.items()]
+        kind = "Clip" if len(limits) == 2 else {"low": "Max", "high": "Min"}[next(iter(given))]
+        writer.add(kind, [inputs[0], *limits], output, name)
+
+    def pull_back(
+        self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """What was cut off passes nothing."""
+        return [gradients * (inputs[0] == output).to(gradients).unsqueeze(1)]
+
+    def _finest(self, fraction: int) -> int:
+        return max([fraction, *(limit.fraction for limit in (self.low, self.high) if limit is not None)])
+
+    def _clip(self, codes: IntArray, fraction: int) -> IntArray:
+        ends = [None if limit is None else limit.at(fraction) for limit in (self.low, self.high)]
+        return np.clip(codes, *ends)
