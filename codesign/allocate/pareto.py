@@ -55,8 +55,8 @@ class Pareto(Pass):
             enumerated, else a cover of 32.
         gap: How far a point's loss may be from the proven least, as a share of it; 0 for the least itself.
         time_limit_s: Longest time for one point; the best found until then is taken, with its proven gap.
-        reuse_factor: Products that one multiplier does one after another, for the costs bram and latency_cycles; it does
-            not change the firmware.
+        reuse_factor: Products that one multiplier does one after another, for the costs bram and latency_cycles; it
+            does not change the firmware.
         measurements: CSV file for the cost "measured": layer, weight_bits, activation_bits, value.
         calibration: Training samples on which activations are looked at.
         metric: The sensitivity that predicts the loss, by its pass's name without the stage; the first in the flow
