@@ -102,7 +102,9 @@ class Pareto(Pass):
         self._require("reuse_factor", self.reuse_factor >= 1, self.reuse_factor, "at least 1")
         self._require("gap", 0 <= self.gap < 1, self.gap, "at least 0, below 1")
         self._require("points", isinstance(self.points, str) or self.points >= 2, self.points, "2 or more")
-        self._require("time_limit_s", (self.time_limit_s or 1) > 0, self.time_limit_s, "a positive number")
+        self._require(
+            "time_limit_s", self.time_limit_s is None or self.time_limit_s > 0, self.time_limit_s, "a positive number"
+        )
         if self.activations == "tied":
             ends = [bits + self.activation_offset for bits in self.weight_bits]
             found = f"{self.activation_offset}, which makes activations of {ends[0]} to {ends[1]}"
