@@ -193,11 +193,6 @@ def test_where_raising_one_budget_would_not_do(solver: str) -> None:
     assert within(chosen(found, **options), found)
 
 
-def test_a_gap_names_the_same_relaxation() -> None:
-    exact, near = (refusal({"lut": 1000}, solver="milp", points=2, gap=gap) for gap in (0.0, 0.5))
-    assert relaxations(near) == relaxations(exact)
-
-
 def test_a_solver_that_proves_nothing_does_not_say_that_there_is_nothing() -> None:
     text = refusal({"bops_campos": 1000}, solver="greedy", points=3)
     assert "no assignment of bits was found" in text
