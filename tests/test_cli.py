@@ -127,6 +127,17 @@ def test_passes_with_a_name_shows_that_one() -> None:
         assert word not in text
 
 
+@pytest.mark.parametrize(("command_name", "words"), [("costs", ["bops_campos", "LUTs"]), ("solvers", ["lagrangian"])])
+def test_costs_and_solvers_are_listed(command_name: str, words: list[str]) -> None:
+    from codesign.allocate.costs import costs
+    from codesign.allocate.solvers import solvers
+
+    outcome = run(command_name)
+    assert (outcome.code, outcome.err) == (0, "")
+    for word in (*words, *(costs() if command_name == "costs" else solvers())):
+        assert word in outcome.out
+
+
 def test_flows_lists_the_shipped_ones() -> None:
     outcome = run("flows")
     assert outcome.code == 0

@@ -4,7 +4,8 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from math import inf
+from math import ceil, inf
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,11 +16,12 @@ from codesign.allocate import _front
 from codesign.allocate._front import Found, Search
 from codesign.allocate._model import Model
 from codesign.allocate._problem import Bound, Problem, Quantity, Sum, Term
+from codesign.allocate._relax import contradiction
 from codesign.allocate._setup import set_up
 from codesign.allocate.choose import choose
 from codesign.allocate.pareto import Pareto
 from codesign.allocate.solvers import make_solver
-from codesign.allocate.solvers._solver import Effort
+from codesign.allocate.solvers._solver import Effort, Solution, Solver
 from codesign.design import Point
 from codesign.errors import InputError
 from tests.jets import allocated, loaded, measured
@@ -108,6 +110,20 @@ def test_a_cover_is_of_nondominated_losses_and_has_the_best_under_the_budget(
     assert min((loss for c, loss in found if c <= wanted), default=inf) == min(within, default=inf)
 
 
+class Lazy(Solver):
+    """The worst answer that the gap allows."""
+
+    exact: ClassVar[bool] = True
+
+    def solve(self, problem: Problem, effort: Effort) -> Solution:
+        """Of all assignments."""
+        found = sorted((problem.value(picks), picks) for picks in every_assignment(problem))
+        if not found:
+            return Solution(None, inf, inf)
+        bound = found[0][0]
+        return [answer for value, picks in found if (answer := Solution(picks, value, bound)).gap <= effort.gap][-1]
+
+
 @settings(deadline=None, max_examples=60)
 @given(searches(), st.floats(0.01, 0.9), st.floats(0, 1))
 def test_a_gap_leaves_no_budget_unmet(search: tuple[Problem, Quantity], gap: float, share: float) -> None:
@@ -115,8 +131,17 @@ def test_a_gap_leaves_no_budget_unmet(search: tuple[Problem, Quantity], gap: flo
     problem, cost = search
     costs = sorted(cost.value(picks) for picks in every_assignment(problem))
     wanted = costs[0] + share * (costs[-1] - costs[0])
-    found = Search(problem, cost, make_solver("milp", "test"), Effort(gap=gap)).cover(3, wanted)
+    found = Search(problem, cost, Lazy(), Effort(gap=gap)).cover(3, wanted)
     assert min(cost.value(each.picks) for each in found) <= wanted
+
+
+def test_a_gap_leaves_the_least_relaxation() -> None:
+    """What a message says to raise a budget to is the smallest number, not one near it."""
+    model = jet_model()
+    cost = model.costs["bops_campos"]
+    error = contradiction(model.problem(), {"bops_campos": Bound(cost, 1000.0)}, Lazy(), Effort(gap=0.3))
+    least = min(cost.value(picks) for picks in every_assignment(model.problem()))
+    assert f"bops_campos at least {ceil(least):,};" in str(error)
 
 
 # The jet tagger.
