@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast, get_origin, get_type_hints
+from typing import Any, cast, cast, get_origin, get_type_hints
 
 from codesign import tools
 from codesign.errors import InputError, did_you_mean
@@ -165,7 +165,9 @@ def _with_entry(before: Any, entry: str, value: Any) -> Any:
     """An option's new value, from the one before: another entry of a table, or another value."""
     if not entry:
         return value
-    return {**before, entry: value} if isinstance(before, dict) else before  # not a table: parsing it will say so
+    if not isinstance(before, dict):
+        return before  # parsing it will say so
+    return {**cast("dict[str, Any]", before), entry: value}
 
 
 def _place(wheres: Mapping[tuple[str, str], str], name: str, option: str) -> str:
