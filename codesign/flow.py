@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast, cast, get_origin, get_type_hints
+from typing import Any, cast, get_origin, get_type_hints
 
 from codesign import tools
 from codesign.errors import InputError, did_you_mean
