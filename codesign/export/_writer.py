@@ -96,10 +96,8 @@ class Writer:
     def constant(self, name: str, values: IntArray | FloatArray) -> str:
         """An initializer that only the file has: int64 of integers, else float32."""
         name, array = self._own(name), np.asarray(values)
-        if array.dtype.kind == "i":
-            self.initializers[name] = numpy_helper.from_array(array.astype(np.int64), name)
-        else:
-            self._initializer(name, array)
+        kind = np.int64 if array.dtype.kind == "i" else np.float32
+        self.initializers[name] = numpy_helper.from_array(array.astype(kind), name)
         return name
 
     def add(self, op_type: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> str:

@@ -3,13 +3,14 @@
 import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import fx, nn
+from torch.fx.node import map_arg
 
 from codesign.arrays import FloatArray
 from codesign.errors import InputError
@@ -92,7 +93,7 @@ class Importer:
 
     def _known(self, arguments: Any) -> Any:
         """Arguments with the values of traced nodes in their place."""
-        return fx.node.map_arg(arguments, lambda node: self.values[node])
+        return map_arg(arguments, self.values.__getitem__)
 
     def _value(self, node: fx.Node) -> Any:
         args, kwargs = self._known(node.args), self._known(node.kwargs)
@@ -158,21 +159,24 @@ class Importer:
     def _call(self, node: fx.Node, args: Any, kwargs: Any, sources: Sequence[str]) -> TorchCall:
         arguments = [_argument(node.name, item) for item in args]
         keywords = {key: _argument(node.name, item) for key, item in kwargs.items()}
-        common = {
-            "arguments": tuple(item for item in arguments if not isinstance(item, Ref)),
-            "keywords": {key: item for key, item in keywords.items() if not isinstance(item, Ref)},
-            "shapes": tuple(self.shapes[source] for source in sources),
-            "first": next((place for place, item in enumerate(arguments) if isinstance(item, Ref)), 0),
-        }
+        call = TorchCall(
+            self.path(node),
+            _name(node.target),
+            None,
+            tuple(item for item in arguments if not isinstance(item, Ref)),
+            {key: item for key, item in keywords.items() if not isinstance(item, Ref)},
+            tuple(self.shapes[source] for source in sources),
+            next((place for place, item in enumerate(arguments) if isinstance(item, Ref)), 0),
+        )
         if node.op == "call_module":
             path = str(node.target)
             module = self.traced.get_submodule(path)
-            return TorchCall(path, f"nn.{type(module).__name__}", module, **common)
+            return replace(call, path=path, target=f"nn.{type(module).__name__}", module=module)
         if node.op == "call_method":
-            return TorchCall(self.path(node), f"Tensor.{node.target}", None, **common)
+            return replace(call, target=f"Tensor.{node.target}")
         if node.target is getattr:
-            return TorchCall(self.path(node), f"Tensor.{common['arguments'][0]}", None, **common | {"arguments": ()})
-        return TorchCall(self.path(node), _name(node.target), None, **common)
+            return replace(call, target=f"Tensor.{call.arguments[0]}", arguments=())
+        return call
 
     def _in_place(self, node: fx.Node, call: TorchCall) -> bool:
         """Whether a call writes its result over its first input."""

@@ -15,7 +15,7 @@ from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._division import Reciprocal, reciprocal
-from codesign.ops._windows import Values, Windows, check_axes, pooling
+from codesign.ops._windows import Values, Windows, check_axes, per_axis, pooling
 from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
 from codesign.ops.reduce import Mean
 
@@ -72,7 +72,7 @@ class AvgPool(Op):
         return inputs[0]
 
     def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
-        """``torch.nn.functional.avg_pool1d`` or ``avg_pool2d``; sums, times one over the divisor, where that differs."""
+        """``torch.nn.functional.avg_pool1d`` or ``avg_pool2d``; sums, times the reciprocal, where that differs."""
         from torch.nn import functional
 
         windows, one_axis = self.windows, len(self.windows.kernel) == 1
@@ -137,9 +137,8 @@ def _adaptive(call: TorchCall) -> AvgPool | Mean:
     rank, shape = 1 if call.target.endswith("1d") else 2, call.shapes[0]
     check_axes(call.path, shape, rank)
     given = call.options("output_size")["output_size"]
-    sizes = (given,) * rank if isinstance(given, int) else tuple(given)
-    sizes = sizes * rank if len(sizes) == 1 else sizes
-    wanted = [axis if size is None else size for size, axis in zip(sizes, shape[1:], strict=True)]
+    sizes = zip(per_axis(given, rank), shape[1:], strict=True)
+    wanted = [size or axis for size, axis in sizes]  # None keeps an axis
     if any(axis % size for size, axis in zip(wanted, shape[1:], strict=True)):
         found = f"adaptive average pooling of {list(shape[1:])} to {given}"
         raise InputError(f"layer {call.path!r}", found, "to a divisor", "use average pooling with a fixed window")

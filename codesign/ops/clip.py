@@ -112,5 +112,5 @@ class Clip(Op):
         return max([fraction, *(limit.fraction for limit in (self.low, self.high) if limit is not None)])
 
     def _clip(self, codes: IntArray, fraction: int) -> IntArray:
-        ends = [None if limit is None else limit.at(fraction) for limit in (self.low, self.high)]
-        return np.clip(codes, *ends)
+        codes = codes if self.low is None else np.maximum(codes, self.low.at(fraction))
+        return codes if self.high is None else np.minimum(codes, self.high.at(fraction))

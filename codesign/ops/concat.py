@@ -81,4 +81,6 @@ class Concat(Op):
         self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]
     ) -> list[Tensor]:
         """Each gets its part."""
-        return list(gradients.split([x.shape[self.axis + 1] for x in inputs], self.axis + 2))
+        sizes = [x.shape[self.axis + 1] for x in inputs]
+        starts = [sum(sizes[:index]) for index in range(len(sizes))]
+        return [gradients.narrow(self.axis + 2, *place) for place in zip(starts, sizes, strict=True)]

@@ -112,12 +112,12 @@ class Reshape(Op):
             given = call.options("dim", "sizes" if call.module is None else "unflattened_size")
             axis, sizes = call.axes(given.pop("dim"))[0], tuple(next(iter(given.values())))
             return cls((*shape[:axis], *_whole(sizes, shape[axis]), *shape[axis + 1 :]))
-        given = call.options("dim").get("dim")
+        given: Any = call.options("dim").get("dim")
         if call.target.endswith("unsqueeze"):
             rank = len(shape) + 2
             if given not in range(1, rank) and given not in range(1 - rank, 0):
                 raise InputError(f"layer {call.path!r}", f"a new axis {given}", "an axis behind the batch")
-            axis = given % rank - 1
+            axis = int(given) % rank - 1
             return cls((*shape[:axis], 1, *shape[axis:]))
         if given is None:
             raise InputError(

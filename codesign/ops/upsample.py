@@ -91,7 +91,8 @@ class Upsample(Op):
     ) -> list[Tensor]:
         """Every element gets what its copies get."""
         for axis, factor in enumerate(self.factors):
-            gradients = gradients.unflatten(axis + 3, (-1, factor)).sum(axis + 4)
+            shape = gradients.shape
+            gradients = gradients.reshape(*shape[: axis + 3], -1, factor, *shape[axis + 4 :]).sum(axis + 4)
         return [gradients]
 
     def _repeat(self, values: IntArray) -> IntArray:
@@ -100,6 +101,6 @@ class Upsample(Op):
         return values
 
 
-def _each(given: Any, axes: Shape) -> tuple[float, ...]:
+def _each(given: float | Sequence[float] | None, axes: Shape) -> tuple[float, ...]:
     """One number for each axis; torch lets one stand for all."""
-    return tuple(given) if isinstance(given, tuple | list) else (given or 0,) * len(axes)
+    return tuple(given) if isinstance(given, Sequence) else (given or 0,) * len(axes)
