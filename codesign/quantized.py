@@ -83,11 +83,15 @@ class Quantized:
         """
         return self._ranges()[0]
 
+    def ranges(self) -> dict[str, Interval]:
+        """The range of every tensor as it is read, after its activation quantizer, by name."""
+        return self._ranges()[2]
+
     def mantissa_bits(self) -> int:
         """Bits that a float type needs so that evaluating the network in it is exact."""
         return self._ranges()[1]
 
-    def _ranges(self) -> tuple[dict[str, Interval], int]:
+    def _ranges(self) -> tuple[dict[str, Interval], int, dict[str, Interval]]:
         raw: dict[str, Interval] = {}
         bits = 0
 
@@ -108,8 +112,9 @@ class Quantized:
             fixed = self.formats.get(node.output)
             return raw[node.output] if fixed is None else raw[node.output].requantize(fixed)
 
-        self.graph.run({name: Interval.of(self.formats[name], s) for name, s in self.graph.inputs.items()}, step)
-        return raw, bits
+        inputs = {name: Interval.of(self.formats[name], shape) for name, shape in self.graph.inputs.items()}
+        found = self.graph.run(inputs, step)
+        return raw, bits, found
 
 
 def _fraction(fixed: Fixed) -> Bits:

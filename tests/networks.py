@@ -1,12 +1,16 @@
 """Random small convolutional and residual networks, with formats and weights that meet the quantizers' edges."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from hypothesis import reject
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 
+from codesign.errors import InputError
 from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
 from codesign.graph import Graph
@@ -22,7 +26,40 @@ MAXPOOL: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
 AVGPOOL: dict[int, type[nn.Module]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d}
 GLOBAL: dict[int, type[nn.Module]] = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d}
 
-STAGES = ("conv", "strided", "dilated", "depthwise", "pointwise", "relu", "maxpool", "avgpool", "residual", "projected")
+STAGES = (
+    *("conv", "strided", "dilated", "depthwise", "pointwise", "relu", "maxpool", "avgpool", "residual", "projected"),
+    *("leaky", "clamp", "relu6", "sigmoid", "tanh", "difference", "gated", "concat", "padded", "upsample", "affine"),
+    *("last_axis", "averaged", "shared", "reshape", "weighted_sum"),
+)
+
+
+class Apply(nn.Module):
+    """A function of a tensor and of layers."""
+
+    def __init__(self, function: Callable[..., Tensor], *layers: nn.Module) -> None:
+        super().__init__()
+        self.function, self.layers = function, nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, *self.layers)
+
+
+def last_axis(x: Tensor, linear: nn.Module) -> Tensor:
+    """A linear layer on the channels of every position."""
+    return linear(x.transpose(1, -1)).transpose(-1, 1)
+
+
+#: Stages that are functions of a tensor alone.
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "leaky": lambda x: functional.leaky_relu(x, 0.25),
+    "clamp": lambda x: x.clamp(-1.25, 3),
+    "relu6": functional.relu6,
+    "sigmoid": torch.sigmoid,
+    "tanh": lambda x: x.tanh(),
+    "affine": lambda x: 0.75 - x * 1.5,
+    "reshape": lambda x: x.flatten(1, 2).unflatten(1, (4, -1)).unsqueeze(1).squeeze(1),
+}
 
 
 class Residual(nn.Module):
@@ -48,7 +85,7 @@ class Plan:
     Args:
         rank: Position axes of its input.
         stages: Names of ``STAGES``.
-        end: How the positions go: "flatten" or "mean".
+        end: How the positions go: "flatten", "mean" or "sum", the latter over one axis.
         flags: Choices of the stages and the head, read one after another: bias, norm, ReLU.
         weight, activation: Widths and integer bits, read one after another.
         input_format: Of the input.
@@ -78,7 +115,7 @@ def plans(draw: st.DrawFn, weights: tuple[int, int] = (2, 8), activations: tuple
     return Plan(
         draw(st.integers(1, 2)),
         tuple(draw(st.lists(st.sampled_from(STAGES), min_size=1, max_size=4))),
-        draw(st.sampled_from(["flatten", "mean"])),
+        draw(st.sampled_from(["flatten", "mean", "sum"])),
         tuple(draw(st.lists(st.booleans(), min_size=3, max_size=3))),
         several(0, *range(weights[0], weights[1] + 1)),
         several(*range(activations[0], activations[1] + 1)),
@@ -112,8 +149,29 @@ def module_of(plan: Plan) -> tuple[nn.Module, Shape]:
                 layers.append(conv(3, padding="same", groups=4))
             case "pointwise":
                 layers.append(conv(1, groups=2))
-            case "relu":
-                layers.append(nn.ReLU())
+            case "difference":
+                layers.append(Apply(lambda x, own: x - own(x), conv(1)))
+            case "gated":
+                layers.append(Apply(lambda x, own: x * torch.sigmoid(own(x)), conv(1)))
+            case "concat":
+                back = CONV[rank](12, 4, 1, bias=bias)
+                layers.append(Apply(lambda x, own, back: back(torch.cat([x, own(x), x.relu()], 1)), conv(1), back))
+            case "padded":
+                pads = (0, 1) if rank == 1 else (1, 0, 2, 0)
+                layers.append(Apply(lambda x, own: own(functional.pad(x, pads)), conv(2 if rank == 1 else (3, 2))))
+            case "upsample":
+                layers += [nn.Upsample(scale_factor=2), conv(3, stride=2, padding=1)]
+            case "last_axis":
+                layers.append(Apply(last_axis, nn.Linear(4, 4, bias=bias)))
+            case "averaged" if halved < 2:
+                layers.append(AVGPOOL[rank](3, 2, 1))
+                halved += 1
+            case "shared":
+                layers.append(Apply(lambda x, own: own(own(x).relu()), CONV[rank](4, 4, 1, bias=bias)))
+            case "weighted_sum":
+                layers.append(Apply(lambda x: x + x.sum(1, keepdim=True) - 0.5 * x.mean(-1, keepdim=True)))
+            case name if name in FUNCTIONS:
+                layers.append(Apply(FUNCTIONS[name]))
             case "maxpool" if halved < 2:
                 layers.append(MAXPOOL[rank](3, 2, 1))
                 halved += 1
@@ -128,7 +186,7 @@ def module_of(plan: Plan) -> tuple[nn.Module, Shape]:
                 layers.append(Residual(body, CONV[rank](4, 4, 3, padding=1), relu, norm))
             case _:
                 pass  # positions are used up
-    layers += [GLOBAL[rank](1)] if plan.end == "mean" else []
+    layers += {"mean": [GLOBAL[rank](1)], "sum": [Apply(lambda x: x.sum(-1))], "flatten": []}[plan.end]
     body = nn.Sequential(*layers, nn.Flatten())
     features = body.eval()(torch.zeros(1, *shape)).shape[1]
     return nn.Sequential(body, nn.Linear(features, 3, bias=bias)).eval(), shape
@@ -160,7 +218,8 @@ def build_network(plan: Plan) -> Network:
         formats[name] = Fixed(signs[name], *plan.activation[index % len(plan.activation)])
     formats |= dict.fromkeys(graph.inputs, plan.input_format)
     parameters: dict[str, np.ndarray] = {}
-    for index, node in enumerate(graph.weighted()):
+    nodes = {node.op.parameters()["weight"]: node for node in graph.weighted()}
+    for index, node in enumerate(nodes.values()):
         roles = node.op.parameters()
         shape = graph.parameters[roles["weight"]].shape
         fixed = Fixed(True, *plan.weight[index % len(plan.weight)])
@@ -173,4 +232,11 @@ def build_network(plan: Plan) -> Network:
             parameters[roles["bias"]] = (generator.normal(size=size) * generator.choice([0, 1, 16], size)).astype("f4")
     graph = Graph(graph.inputs, graph.outputs, graph.nodes, parameters)
     network = QuantizedNetwork(graph, formats)
-    return Network(plan, graph, network, network.freeze(parameters))
+    try:
+        quantized = network.freeze(parameters)
+        quantized.mantissa_bits()
+    except InputError as error:
+        if "bits" not in str(error):
+            raise
+        reject()  # a sum too wide to be exact, or a table with too many entries
+    return Network(plan, graph, network, quantized)

@@ -156,6 +156,6 @@ def _one(name: str, width: Each) -> int:
 
 def _steps(graph: Graph) -> list[Step]:
     return [
-        Step(node.name, "weight" in node.op.parameters(), node.op.kind == "add", node.inputs, node.output)
+        Step(node.name, "weight" in node.op.parameters(), node.op.kind in ("add", "sub"), node.inputs, node.output)
         for node in graph.nodes
     ]

@@ -60,7 +60,7 @@ def decisions(graph: Graph, rules: Rules) -> list[tuple[Choice, ...]]:
         InputError: A name that no tensor has; a width that no format has; rules that leave a tensor no width.
     """
     allowed = _allowed(graph, rules)
-    leading = {node.op.parameters()["weight"] for node in graph.weighted()} | {n for tie in rules.ties for n in tie}
+    leading = set(graph.weights()) | {n for tie in rules.ties for n in tie}
     found: list[tuple[Choice, ...]] = []
     for bundle in _bundles(graph, rules):
         choices = tuple(_choices(bundle, allowed, leading))
@@ -72,7 +72,7 @@ def decisions(graph: Graph, rules: Rules) -> list[tuple[Choice, ...]]:
 
 def _bundles(graph: Graph, rules: Rules) -> list[Bundle]:
     """Every piece in one bundle; ties merge bundles."""
-    weights = [node.op.parameters()["weight"] for node in graph.weighted()]
+    weights = graph.weights()
     tied_names = {name for tie in rules.ties for name in tie}
     whole = {name for name in weights if rules.granularity == "tensor" or name in tied_names}
     bundles = [Bundle({Piece(name): 0}) for name in graph.activations()]
@@ -117,7 +117,7 @@ def _pieces(graph: Graph, weight: str, whole: bool, rules: Rules) -> list[Piece]
 
 def _allowed(graph: Graph, rules: Rules) -> dict[str, list[int]]:
     """The widths that each tensor may get, before ties."""
-    weights = [node.op.parameters()["weight"] for node in graph.weighted()]
+    weights = graph.weights()
     pruned = [0] if rules.prune else []
     tied = range(NARROWEST, WIDEST + 1)
     free = tied if rules.activations == "tied" else _span(rules.activation_bits)

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from codesign.arrays import FloatArray, IntArray
 from codesign.fixed import Codes, Fixed
+from codesign.interval import Interval
 from codesign.ops.op import Shape
 from codesign.quantized import Quantized
 
@@ -32,16 +33,20 @@ class Writer:
     constants: dict[str, Shape] = field(default_factory=dict[str, Shape])
     current: Shape = ()
     input_shapes: list[Shape] = field(default_factory=list[Shape])
+    input_ranges: list[Interval] = field(default_factory=list[Interval])
+    whole: set[str] = field(default_factory=set[str])
 
     def write(self) -> onnx.ModelProto:
         """The whole model. Tensors keep the graph's names; what a quantizer reads is called ``NAME.raw``."""
         graph, formats = self.quantized.graph, self.quantized.formats
         shapes = graph.shapes()
         names: dict[str, str] = {}
+        ranges = self.quantized.ranges()
         for name, shape in graph.inputs.items():
             names[name] = self._quant(name, self._own(f"{name}.quantized"), formats[name], "FLOOR", shape)
         for node in graph.nodes:
             self.current, self.input_shapes = shapes[node.output], [shapes[name] for name in node.inputs]
+            self.input_ranges = [ranges[name] for name in node.inputs]
             inputs = [names.get(name, name) for name in node.inputs]
             if node.output in formats:
                 raw = self._own(f"{node.output}.raw")
@@ -62,8 +67,8 @@ class Writer:
         )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(QONNX_DOMAIN, 1)]
         model = helper.make_model(proto, opset_imports=opsets, producer_name="codesign", ir_version=IR_VERSION)
-        ranges = self.quantized.accumulators()
-        notes = {f"accumulator:{name}": str(ranges[name].smallest_format()) for name in sorted(ranges)}
+        sums = self.quantized.accumulators()
+        notes = {f"accumulator:{name}": str(sums[name].smallest_format()) for name in sorted(sums)}
         helper.set_model_props(model, notes | self._channel_widths())
         return model
 
@@ -104,6 +109,8 @@ class Writer:
         """One standard node whose output has the current operation's shape."""
         self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=name, **attributes))
         self.shapes[output] = self.current
+        if op_type == "Cast":
+            self.whole.add(output)
         return output
 
     def _own(self, name: str) -> str:
@@ -144,4 +151,5 @@ class Writer:
         self.initializers[name] = numpy_helper.from_array(np.asarray(value, np.float32, "C"), name)
 
     def _info(self, name: str, shape: Shape) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH, *shape])
+        kind = TensorProto.INT64 if name in self.whole else TensorProto.FLOAT
+        return helper.make_tensor_value_info(name, kind, [BATCH, *shape])

@@ -55,11 +55,13 @@ class QuantizedNetwork:
             source = self.formats[self.graph.origin(node.inputs[0])].envelope()
             products = int(source.fraction + self.formats[roles["weight"]].envelope().fraction)
             rounded = carried.get(node.name)
-            if rounded is None:
-                rules[roles["bias"]] = BiasRule(products, 0.0)
-            else:
+            rule = BiasRule(products, 0.0)
+            if rounded is not None:
                 half = int(rounded.envelope().fraction) + 1
-                rules[roles["bias"]] = BiasRule(max(products, half), 2.0**-half)
+                rule = BiasRule(max(products, half), 2.0**-half)
+            other = rules.get(roles["bias"], rule)  # of a layer that is called more than once
+            offset = rule.offset if rule.offset == other.offset else 0.0
+            rules[roles["bias"]] = BiasRule(max(rule.fraction, other.fraction), offset)
         return rules
 
     def _carrier(self, tensor: str) -> Node | None:

@@ -86,7 +86,7 @@ class Importer:
 
     def _outputs(self, node: fx.Node) -> tuple[str, ...]:
         result = self._known(node.args[0])
-        found = cast(list[Any], list(result) if isinstance(result, tuple | list) else [result])
+        found: list[Any] = list(cast(Sequence[Any], result)) if isinstance(result, tuple | list) else [result]
         if not found or not all(isinstance(item, Ref) for item in found):
             raise InputError("network output", f"{type(result).__name__}", "a tensor or a tuple of tensors")
         return tuple(item.name for item in found)
@@ -96,12 +96,16 @@ class Importer:
         return map_arg(arguments, self.values.__getitem__)
 
     def _value(self, node: fx.Node) -> Any:
-        args, kwargs = self._known(node.args), self._known(node.kwargs)
+        args: Any = self._known(node.args)
+        kwargs: Any = self._known(node.kwargs)
         target = _name(node.target)
-        leaves = list(_leaves((args, kwargs)))
-        if not any(isinstance(leaf, Ref) for leaf in leaves):
+        if not any(isinstance(leaf, Ref) for leaf in _leaves((args, kwargs))):
             return self._computed(node, args, kwargs)
-        if isinstance(args[0], Ref) and (isinstance(node.target, str) or node.target is getattr or "aten." in target):
+        if (
+            args
+            and isinstance(args[0], Ref)
+            and (isinstance(node.target, str) or node.target is getattr or "aten." in target)
+        ):
             name = str(args[1]) if node.target is getattr else target.rpartition(".")[2]
             if name in SHAPES and (node.op != "call_module"):
                 return self._shape(args[0], name, args[2:] if node.target is getattr else args[1:], kwargs)
@@ -112,7 +116,7 @@ class Importer:
         shape = (BatchSize(), *self.shapes[ref.name])
         if name in ("ndim", "dim", "ndimension"):
             return len(shape)
-        axes = [*args, *kwargs.values()]
+        axes: list[int] = [*args, *kwargs.values()]
         return shape[axes[0]] if axes else shape
 
     def _computed(self, node: fx.Node, args: Any, kwargs: Any) -> Any:

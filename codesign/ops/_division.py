@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 #: The quotient is wrong by at most ``2**-ACCURACY`` of itself.
-ACCURACY = 12
+ACCURACY = 14
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,16 @@ def _parameters(graph: Graph, op: Weighted) -> tuple[Float64, Float64]:
 
 
 def _replaced(graph: Graph, node: Node, op: Weighted, weight: Float64, bias: Float64) -> Graph:
-    """The graph with a node's weight and bias exchanged."""
-    name = op.bias or f"{node.name}.bias"
-    updated = {op.weight: weight.astype(np.float32), name: bias.astype(np.float32)}
-    return graph.replaced(node, replace(node, op=replace(op, bias=name)), updated)
+    """The graph with a node's weight and bias exchanged; where other nodes share them, it gets its own."""
+    shared = {name for other in graph.nodes if other is not node for name in other.op.parameters().values()}
+    names = [
+        name if name and name not in shared else _free(f"{node.name}.{role}", graph)
+        for role, name in (("weight", op.weight), ("bias", op.bias))
+    ]
+    updated = {name: values.astype(np.float32) for name, values in zip(names, (weight, bias), strict=True)}
+    return graph.replaced(node, replace(node, op=replace(op, weight=names[0], bias=names[1])), updated)
+
+
+def _free(name: str, graph: Graph) -> str:
+    """A name that no parameter has."""
+    return name if name not in graph.parameters else _free(f"{name}_", graph)

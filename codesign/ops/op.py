@@ -129,6 +129,11 @@ class QonnxWriter(Protocol):
         """Shapes of the operation's inputs, the batch axis left out."""
         ...
 
+    @property
+    def input_ranges(self) -> list[Interval]:
+        """Ranges of the operation's inputs."""
+        ...
+
     def parameter(self, name: str, transpose: bool = False) -> str:
         """Write a quantized parameter (initializer and Quant node); returns the quantized tensor's name."""
         ...
@@ -138,7 +143,7 @@ class QonnxWriter(Protocol):
         ...
 
     def add(self, op_type: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> str:
-        """Write one ONNX node whose output has the shape of the operation's; returns ``output``."""
+        """Write one ONNX node whose output has the operation's shape, of int64 after a Cast; returns ``output``."""
         ...
 
 

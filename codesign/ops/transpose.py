@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Transpose(Op):
     @classmethod
     def from_torch(cls, call: TorchCall) -> Transpose:
         """From ``transpose`` of two axes or ``permute`` of all."""
-        rank, given = len(call.shapes[0]), cast("tuple[Any, ...]", (*call.arguments, *call.keywords.values()))
+        rank, given = len(call.shapes[0]), (*call.arguments, *call.keywords.values())
         order = list(range(rank))
         if call.target.endswith("permute"):
             axes = cast("tuple[int, ...]", given[0] if isinstance(given[0], tuple) else given)

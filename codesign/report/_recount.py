@@ -20,7 +20,7 @@ from codesign.errors import ContractError
 #: Operation kinds of nodes with weights, and the axis of their weights that tells output channels apart.
 WEIGHTED = {"MatMul": ("linear", 1), "Conv": ("conv", 0)}
 #: Nodes that only move data, so that bits pass through.
-MOVES = ("Flatten",)
+MOVES = ("Flatten", "Pad", "Reshape", "Resize", "Transpose")
 #: Starts the metadata property with the widths of each channel of a weight, a JSON list, before the weight's name.
 WIDTHS = "widths:"
 FLOAT32_BITS = 24
@@ -109,13 +109,30 @@ class _File:
             if not read:
                 constant.update(node.output)
                 continue
-            multiplies = node.op_type in WEIGHTED and len(read) == 1
-            found.append(Step(node.name, multiplies, node.op_type == "Add" and len(read) == 2, read, node.output[0]))
+            multiplies = node.op_type in WEIGHTED and len(read) == 1 and not self.only_adds(node)
+            adds = node.op_type in ("Add", "Sub") and len(read) == 2
+            found.append(Step(node.name, multiplies, adds, read, node.output[0]))
         return found
+
+    def only_adds(self, node: onnx.NodeProto) -> bool:
+        """Whether it is a convolution with ones, as averages are written."""
+        weight = self.constants.get(node.input[1])
+        return weight is not None and bool((weight == 1).all())
 
     @cached_property
     def weighted(self) -> list[onnx.NodeProto]:
         return [self.producers[step.output] for step in self.steps if step.weighted]
+
+    @cached_property
+    def indices(self) -> set[str]:
+        """Tensors on the way from a quantized one to the index of a table's entry."""
+        found: set[str] = set()
+        for node in reversed(self.model.graph.node):
+            if node.op_type == "Gather":
+                found.add(node.input[1])
+            elif node.output[0] in found and node.op_type in ("Cast", "Mul"):
+                found.add(node.input[0])
+        return found
 
     @cached_property
     def additions(self) -> dict[str, int]:
@@ -126,10 +143,13 @@ class _File:
         return ways(self.steps, [info.name for info in graph.input], [info.name for info in graph.output])
 
     def activations(self) -> Iterator[Activation]:
-        """The quantized inputs of the network, and what weighted nodes multiply."""
+        """The quantized inputs of the network, and what is multiplied, by weights or by another."""
         given = [info.name for info in self.model.graph.input]
         quants = [node for name in given for node in self.model.graph.node if name in node.input]
-        quants += [self.quant_before(node.input[0]) for node in self.weighted]
+        for step in self.steps:
+            kind = self.producers[step.output].op_type
+            if step.weighted or kind == "Gather" or (kind == "Mul" and len(step.inputs) == 2):
+                quants += [self.quant_before(name) for name in step.inputs]
         for name, quant in {self.name(quant): quant for quant in quants}.items():
             yield Activation(name, prod(self.shapes[quant.output[0]]), self.bits(quant))
 
@@ -172,8 +192,9 @@ class _File:
     def quant_before(self, tensor: str) -> onnx.NodeProto:
         """The Quant node that a tensor comes from, through nodes that only move data."""
         node = self.producers.get(tensor)
-        while node is not None and node.op_type in MOVES:
-            node = self.producers.get(node.input[0])
+        while node is not None and (node.op_type in MOVES or tensor in self.indices):
+            tensor = node.input[0]
+            node = self.producers.get(tensor)
         if node is None or node.op_type != "Quant":
             raise ContractError(
                 f"tensor {tensor!r} of the exported file", "no Quant node before it", "a quantized tensor"

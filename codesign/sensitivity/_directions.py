@@ -1,12 +1,15 @@
 """Per-sample squared gradients of every tensor, for many directions in the outputs at once."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
+import torch
 from torch import Tensor
 
-from codesign.graph import Graph
+from codesign.graph import Graph, Node
 from codesign.ops._squares import sum_squares
 from codesign.ops.op import Detail, SquaredGradients
 from codesign.torch_forward import role_tensors
@@ -38,6 +41,12 @@ class Backward:
                 needed.add(node.output)
         return frozenset(needed)
 
+    @cached_property
+    def _shared(self) -> tuple[str, ...]:
+        """Parameters of layers that are called more than once."""
+        counts = Counter(name for node in self.graph.nodes for name in node.op.parameters().values())
+        return tuple(name for name, count in counts.items() if count > 1)
+
     def squares(
         self, parameters: Mapping[str, Tensor], values: Mapping[str, Tensor], directions: Tensor
     ) -> dict[str, SquaredGradients]:
@@ -61,7 +70,10 @@ class Backward:
                 found[node.output] = sum_squares(gradient, self.detail)
             inputs = [values[name] for name in node.inputs]
             roles = node.op.parameters()
-            if roles:
+            if any(name in self._shared for name in roles.values()):
+                for role, part in _gradients(node, inputs, gradient, role_tensors(node, parameters)).items():
+                    gradients[roles[role]] = gradients[roles[role]] + part if roles[role] in gradients else part
+            elif roles:
                 squares = node.op.squared_gradients(inputs, gradient, self.detail)
                 found |= {roles[role]: square for role, square in squares.items()}
             if self._needed.isdisjoint(node.inputs):
@@ -70,6 +82,29 @@ class Backward:
             for name, part in zip(node.inputs, pulled, strict=True):
                 if name in self._needed:
                     gradients[name] = gradients[name] + part if name in gradients else part
-        return found | {
-            name: sum_squares(gradients[name], self.detail) for name in self.graph.inputs if name in self.activations
-        }
+        left = [*self._shared, *(name for name in self.graph.inputs if name in self.activations)]
+        return found | {name: sum_squares(gradients[name], self.detail) for name in left}
+
+
+def _gradients(
+    node: Node, inputs: list[Tensor], gradients: Tensor, parameters: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Per-sample gradients of a node's parameters by role, ``[batch, directions, *shape]``.
+
+    Of a layer that is called more than once they add up before they are squared, so that they have to be held.
+    """
+    from torch.func import vjp, vmap
+
+    def of_sample(sample: list[Tensor], directions: Tensor) -> dict[str, Tensor]:
+        def forward(own: dict[str, Tensor]) -> Tensor:
+            return node.op.forward([x.unsqueeze(0) for x in sample], own)[0]
+
+        pull = cast("Callable[[Tensor], tuple[dict[str, Tensor]]]", vjp(forward, dict(parameters))[1])
+
+        def back(direction: Tensor) -> dict[str, Tensor]:
+            return pull(direction)[0]
+
+        return vmap(back)(directions)
+
+    with torch.inference_mode(False):
+        return vmap(of_sample)([x.clone() for x in inputs], gradients.clone())

@@ -40,7 +40,7 @@ class BlockMetric(Metric):
         """The tensors to look at."""
         graph = design.graph
         if self.tensors == "weights":
-            return [node.op.parameters()["weight"] for node in graph.weighted()]
+            return graph.weights()
         return [*graph.parameters, *(graph.activations() if self.tensors == "all" else [])]
 
     def generators(self, design: Design, context: Context) -> Iterator[tuple[str, np.random.Generator]]:

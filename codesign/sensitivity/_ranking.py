@@ -48,7 +48,7 @@ class Disagreement:
 
 def groups(graph: Graph) -> dict[str, list[str]]:
     """Tensors that are compared with each other: weights, and activations. Biases take no part in choosing bits."""
-    weights = [node.op.parameters()["weight"] for node in graph.weighted()]
+    weights = graph.weights()
     return {"weights": weights, "activations": graph.activations()}
 
 

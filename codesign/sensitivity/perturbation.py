@@ -55,7 +55,7 @@ class Perturbation(Metric):
         start = Starting.of(design, self.calibration)
         floats = objective.all_losses()
         shapes = graph.shapes()
-        weights = [node.op.parameters()["weight"] for node in graph.weighted()]
+        weights = graph.weights()
         names = [*weights, *(graph.activations() if self.tensors == "all" else [])]
         increases: dict[str, dict[int, Score]] = {}
         for index, name in enumerate(names):

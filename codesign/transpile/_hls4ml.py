@@ -14,7 +14,7 @@ from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
 from codesign.errors import ContractError, InputError
 from codesign.fixed import Fixed
 from codesign.ops.add import Add
-from codesign.ops.avgpool import AvgPool, GlobalAvgPool
+from codesign.ops.avgpool import AvgPool
 from codesign.ops.conv import Conv
 from codesign.ops.maxpool import MaxPool
 from codesign.quantized import Quantized
@@ -33,7 +33,7 @@ _WORDS = (
 )
 CPP_WORDS = frozenset(_WORDS.split())
 #: Operations whose C++ nobody has shown to be exact.
-UNPROVEN = (Add, AvgPool, Conv, GlobalAvgPool, MaxPool)
+UNPROVEN = (Add, AvgPool, Conv, MaxPool)
 
 
 def c_names(names: Sequence[str]) -> list[str]:

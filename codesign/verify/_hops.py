@@ -103,7 +103,8 @@ def _run_float64(model: onnx.ModelProto, inputs: Mapping[str, FloatArray]) -> di
 
     graph = model.graph
     for info in (*graph.input, *graph.output, *graph.value_info):
-        info.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+        if info.type.tensor_type.elem_type == onnx.TensorProto.FLOAT:
+            info.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
     for item in [item for item in graph.initializer if item.data_type == onnx.TensorProto.FLOAT]:
         item.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(item).astype(np.float64), item.name))
     evaluator: Any = ReferenceEvaluator(model, new_ops=[Quant])

@@ -75,12 +75,11 @@ def test_in_place_modules_overwrite_too() -> None:
 @pytest.mark.parametrize(
     ("after", "found"),
     [
-        (lambda x: x + 1, "a tensor plus 1"),
-        (lambda x: 0.5 + x, "a tensor plus 0.5"),
-        (lambda x: x.add(2), "a tensor plus 2"),
-        (lambda x: torch.add(x, other=3), "a tensor plus 3"),
+        (lambda x: x + 0.1, "a tensor plus 0.1"),
+        (lambda x: 1e-3 + x, "a tensor plus 0.001"),
+        (lambda x: torch.add(x, other=8193), "a tensor plus 8193"),
         (lambda x: torch.add(x, x, alpha=2), "a sum with alpha 2"),
-        (lambda x: x + x.size(0), "a tensor plus -1"),
+        (lambda x: x + x.size(0), "a tensor plus the batch size"),
     ],
 )
 def test_what_is_refused(after: Callable[[Tensor], Tensor], found: str) -> None:
@@ -88,11 +87,12 @@ def test_what_is_refused(after: Callable[[Tensor], Tensor], found: str) -> None:
         assert_converts(Calls(after), (6,))
 
 
-def test_shapes_must_be_equal() -> None:
+def test_shapes_must_fit() -> None:
+    assert_converts(Branches(SUMS["+"], left=1), (6,))  # one element goes along with all
     with pytest.raises(
-        InputError, match=r"layer 'add': a sum of tensors of shapes \[1\], \[4\]; wanted: two tensors of eq"
+        InputError, match=r"layer 'add': a sum of tensors of shapes \[2\], \[4\]; wanted: two tensors of as many axes"
     ):
-        assert_converts(Branches(SUMS["+"], left=1), (6,))
+        assert_converts(Branches(SUMS["+"], left=2), (6,))
 
 
 def test_signs() -> None:

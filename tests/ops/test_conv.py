@@ -17,6 +17,7 @@ from codesign.load._fx import graph_from_module
 from codesign.ops.conv import Conv
 from codesign.ops.linear import Linear
 from codesign.ops.op import Work
+from tests.load.test_fx import assert_converts
 from tests.ops.cases import (
     Layer,
     assert_pulls_back,
@@ -203,10 +204,10 @@ def test_shapes_that_do_not_fit(module: nn.Module, shape: tuple[int, ...], messa
         graph_from_module(module, [shape])
 
 
-def test_a_shared_convolution_is_refused() -> None:
+def test_a_shared_convolution_has_one_weight() -> None:
     shared = nn.Conv1d(2, 2, 3)
-    with pytest.raises(InputError, match="layer '0': used more than once"):
-        graph_from_module(nn.Sequential(shared, nn.ReLU(), shared), [(2, 9)])
+    graph, _ = assert_converts(nn.Sequential(shared, nn.ReLU(), shared), (2, 9))
+    assert graph.weights() == ["0.weight"]
 
 
 @pytest.mark.parametrize("module", [nn.Conv3d(1, 1, 2), nn.ConvTranspose1d(1, 1, 2)])

@@ -130,7 +130,10 @@ class Cost(ABC):
     weighted: ClassVar[frozenset[str]] = frozenset({"linear", "conv"})
     #: Kinds of operations without weights that it has a rule for, or that cost nothing by it.
     unweighted: ClassVar[frozenset[str]] = frozenset(
-        {"add", "avgpool", "flatten", "global_avgpool", "identity", "maxpool", "relu"}
+        {
+            *("add", "affine", "avgpool", "clip", "concat", "flatten", "identity", "leaky_relu", "maxpool", "mean"),
+            *("mul", "pad", "relu", "reshape", "sub", "sum", "table", "transpose", "upsample"),
+        }
     )
     #: "sum": over all parts. "longest path": over the parts on a way from input to output, the largest of all ways.
     #: "black box": only ``total`` knows; a solver must take such costs.

@@ -19,7 +19,7 @@ class Step:
     Args:
         name: Its name.
         weighted: Whether it multiplies by weights.
-        adds: Whether it adds two tensors.
+        adds: Whether it adds or subtracts two tensors.
         inputs: Tensors that it reads, constants left out.
         output: The tensor that it writes.
     """
