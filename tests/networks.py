@@ -131,7 +131,7 @@ def module_of(plan: Plan) -> tuple[nn.Module, Shape]:
     shape = (2, *((16,) if rank == 1 else (8, 4)))
     layers: list[nn.Module] = [CONV[rank](2, 4, 1, bias=bias)]
 
-    def conv(kernel: int, **options: object) -> nn.Module:
+    def conv(kernel: int | tuple[int, int], **options: object) -> nn.Module:
         made = [CONV[rank](4, 4, kernel, bias=bias, **options)]  # type: ignore[arg-type]
         return nn.Sequential(*made, *([NORM[rank](4)] if norm else []), *([nn.ReLU()] if relu else []))
 
@@ -157,8 +157,8 @@ def module_of(plan: Plan) -> tuple[nn.Module, Shape]:
                 back = CONV[rank](12, 4, 1, bias=bias)
                 layers.append(Apply(lambda x, own, back: back(torch.cat([x, own(x), x.relu()], 1)), conv(1), back))
             case "padded":
-                pads = (0, 1) if rank == 1 else (1, 0, 2, 0)
-                layers.append(Apply(lambda x, own: own(functional.pad(x, pads)), conv(2 if rank == 1 else (3, 2))))
+                layers.append(nn.ZeroPad1d((0, 1)) if rank == 1 else nn.ZeroPad2d((1, 0, 2, 0)))
+                layers.append(conv(2 if rank == 1 else (3, 2)))
             case "upsample":
                 layers += [nn.Upsample(scale_factor=2), conv(3, stride=2, padding=1)]
             case "last_axis":

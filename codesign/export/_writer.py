@@ -100,7 +100,7 @@ class Writer:
 
     def constant(self, name: str, values: IntArray | FloatArray) -> str:
         """An initializer that only the file has: int64 of integers, else float32."""
-        name, array = self._own(name), np.asarray(values)
+        name, array = self._unused(name), np.asarray(values)
         kind = np.int64 if array.dtype.kind == "i" else np.float32
         self.initializers[name] = numpy_helper.from_array(array.astype(kind), name)
         return name
@@ -121,6 +121,11 @@ class Writer:
             name += "_"
         return name
 
+    def _unused(self, name: str) -> str:
+        """A name for an initializer, different from all that there are too."""
+        name = self._own(name)
+        return name if name not in self.initializers else self._unused(f"{name}_")
+
     def _quant(self, source: str, output: str, fixed: Fixed, rounding: str, shape: Shape) -> str:
         self._quant_node(source, output, fixed, rounding)
         self.shapes[output] = shape
@@ -131,7 +136,7 @@ class Writer:
         fixed = fixed.envelope()
         width = max(int(fixed.width), 2 if fixed.signed else 1)  # narrower has no meaning, or another one, in QONNX
         parameters = {"scale": 2.0 ** -int(fixed.fraction), "zero_point": 0.0, "bit_width": float(width)}
-        names = [f"{output}.{key}" for key in parameters]
+        names = [self._unused(f"{output}.{key}") for key in parameters]
         for name, value in zip(names, parameters.values(), strict=True):
             self._initializer(name, np.array(value))
         self.nodes.append(
