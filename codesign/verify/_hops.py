@@ -101,13 +101,21 @@ def _run_float64(model: onnx.ModelProto, inputs: Mapping[str, FloatArray]) -> di
         def _run(self, *args: Any, signed: int, narrow: int, rounding_mode: str) -> tuple[Any]:
             return (cast(Any, quant)(*args, signed, narrow, rounding_mode),)
 
+    class Gather(OpRun):
+        """The evaluator's own fails on indices that are not contiguous in memory."""
+
+        op_domain = ""
+
+        def _run(self, *args: Any, axis: int) -> tuple[Any]:
+            return (np.take(*args, axis=axis),)
+
     graph = model.graph
     for info in (*graph.input, *graph.output, *graph.value_info):
         if info.type.tensor_type.elem_type == onnx.TensorProto.FLOAT:
             info.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
     for item in [item for item in graph.initializer if item.data_type == onnx.TensorProto.FLOAT]:
         item.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(item).astype(np.float64), item.name))
-    evaluator: Any = ReferenceEvaluator(model, new_ops=[Quant])
+    evaluator: Any = ReferenceEvaluator(model, new_ops=[Quant, Gather])
     outputs = [info.name for info in graph.output]
     found = evaluator.run(outputs, {name: np.asarray(x, np.float64) for name, x in inputs.items()})
     return dict(zip(outputs, found, strict=True))
