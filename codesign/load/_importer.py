@@ -96,8 +96,8 @@ class Importer:
         return map_arg(arguments, self.values.__getitem__)
 
     def _value(self, node: fx.Node) -> Any:
-        args: Any = self._known(node.args)
-        kwargs: Any = self._known(node.kwargs)
+        args: tuple[Any, ...] = self._known(node.args)
+        kwargs: dict[str, Any] = self._known(node.kwargs)
         target = _name(node.target)
         if not any(isinstance(leaf, Ref) for leaf in _leaves((args, kwargs))):
             return self._computed(node, args, kwargs)

@@ -70,7 +70,7 @@ class Table(Op):
 
         x = inputs[0]
         smooth = x.sigmoid() if self.function == "sigmoid" else x.tanh()
-        reached = torch.bucketize(x.detach(), torch.tensor(thresholds(self.function)).to(x), right=True)
+        reached = torch.bucketize(x.detach().contiguous(), torch.tensor(thresholds(self.function)).to(x), right=True)
         rounded = (reached - self._below).to(x) * 2.0**-FRACTION
         return smooth + (rounded - smooth).detach()  # exactly the rounded one: the two are within half an LSB
 

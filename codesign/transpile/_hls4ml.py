@@ -1,24 +1,19 @@
 """Driving hls4ml: names that C++ takes, every precision set by us and checked afterwards."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 import onnx
 import yaml
-from onnx import TensorProto, helper
-from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
 
-from codesign.errors import ContractError, InputError
-from codesign.fixed import Fixed
-from codesign.ops.add import Add
-from codesign.ops.avgpool import AvgPool
-from codesign.ops.conv import Conv
-from codesign.ops.maxpool import MaxPool
+from codesign.errors import ContractError
 from codesign.quantized import Quantized
 from codesign.target import Target
+from codesign.transpile._layers import Layers
+from codesign.transpile._types import ap_type
 
 #: hls4ml and its models carry no types.
 hls4ml: Any = import_module("hls4ml")
@@ -32,8 +27,8 @@ _WORDS = (
     "unsigned using virtual void volatile while xor nnet"
 )
 CPP_WORDS = frozenset(_WORDS.split())
-#: Operations whose C++ nobody has shown to be exact.
-UNPROVEN = (Add, AvgPool, Conv, MaxPool)
+#: Passes of hls4ml that move axes or multiplications where we have put them.
+SKIPPED = ("channels_last_converter", "remove_transpose_before_flatten")
 
 
 def c_names(names: Sequence[str]) -> list[str]:
@@ -50,7 +45,7 @@ def c_names(names: Sequence[str]) -> list[str]:
 
 
 def renamed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str]]:
-    """A copy for hls4ml: C identifiers for names, a batch of one, shapes for initializers too.
+    """A copy for hls4ml: C identifiers for names, a batch of one.
 
     Returns:
         The copy, and its node names by the original ones.
@@ -67,7 +62,7 @@ def renamed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str]]:
     new = dict(zip(tensors, identifiers[len(nodes) :], strict=True))
     for node in graph.node:
         node.name = new_nodes[node.name]
-        node.input[:] = [new[name] for name in node.input]
+        node.input[:] = [new.get(name, name) for name in node.input]
         node.output[:] = [new[name] for name in node.output]
     for item in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
         item.name = new[item.name]
@@ -75,17 +70,7 @@ def renamed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str]]:
         for dimension in info.type.tensor_type.shape.dim:
             if dimension.HasField("dim_param"):
                 dimension.dim_value = 1
-    for item in graph.initializer:
-        graph.value_info.append(helper.make_tensor_value_info(item.name, TensorProto.FLOAT, list(item.dims)))
     return copy, new_nodes
-
-
-def ap_type(fixed: Fixed, saturate: bool = False) -> str:
-    """``ap_fixed`` / ``ap_ufixed`` spelling; truncating, and saturating or exact."""
-    fixed = fixed.envelope()
-    width = max(int(fixed.width), 1)
-    sign = "" if fixed.signed else "u"
-    return f"ap_{sign}fixed<{width},{int(fixed.integer)}{',AP_TRN,AP_SAT' if saturate else ''}>"
 
 
 def expected_types(quantized: Quantized) -> dict[str, str]:
@@ -106,37 +91,12 @@ def convert(model: onnx.ModelProto, quantized: Quantized, target: Target, projec
 
     Raises:
         ContractError: hls4ml chose another accumulator than ours.
-        InputError: A layer that this route gets wrong.
     """
-    for node in quantized.graph.nodes:
-        if isinstance(node.op, UNPROVEN):
-            raise InputError(
-                f"layer {node.name!r}",
-                f"an operation {node.op.kind!r}, which the hls4ml route does not make yet",
-                "linear layers, ReLU and Flatten, as far as hls4ml",
-                "use --flow qonnx",
-            )
-    for node in quantized.graph.weighted():
-        if len(shape := quantized.graph.shapes()[node.output]) != 1:
-            found = f"works on every position of a tensor (output {list(shape)})"
-            raise InputError(
-                f"layer {node.name!r}", found, "hls4ml: linear layers on flat inputs", "use the flow 'qonnx'"
-            )
     copy, nodes = renamed(model)
-    wrapper = ModelWrapper(copy)
-    config = hls4ml.utils.config_from_onnx_model(wrapper, granularity="name", backend="Vitis")
-    config["Model"]["Strategy"] = "Latency"
-    layers: dict[str, dict[str, Any]] = config["LayerName"]
-    accumulators = expected_types(quantized)
-    for name, accumulator in accumulators.items():
-        for key in (name, f"{name}.add"):
-            if key in nodes:
-                layers[nodes[key]]["Precision"] = {"result": accumulator, "accum": accumulator}
-    for info, name in zip(copy.graph.input, quantized.graph.inputs, strict=True):
-        layers[info.name]["Precision"] = {"result": ap_type(quantized.formats[name], saturate=True)}
-    converted = hls4ml.converters.convert_from_onnx_model(
-        wrapper,
-        hls_config=config,
+    types = {nodes[name]: kind for name, kind in expected_types(quantized).items()}
+    layers = Layers(copy, types)
+    inputs, outputs = layers.run()
+    config: dict[str, Any] = hls4ml.utils.config.create_config(
         output_dir=str(folder),
         project_name=project,
         backend="Vitis",
@@ -145,21 +105,24 @@ def convert(model: onnx.ModelProto, quantized: Quantized, target: Target, projec
         clock_period=target.clock_ns,
         write_weights_txt=False,
     )
-    dense = {node.name: accumulators[node.name] for node in quantized.graph.weighted()}
-    _check_precisions(converted, dense, nodes)
+    config["HLSConfig"] = {
+        "Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1, "Strategy": "Latency"},
+        "LayerName": {name: {"Precision": precision} for name, precision in layers.precisions.items()},
+        "SkipOptimizers": list(SKIPPED),
+    }
+    converted = hls4ml.model.graph.ModelGraph.from_layer_list(config, layers.layers, inputs, outputs)
+    _check_precisions(converted, layers.precisions)
     return converted
 
 
-def _check_precisions(model: ModelGraph, accumulators: dict[str, str], nodes: dict[str, str]) -> None:
-    """Refuse a conversion in which a dense layer's accumulator is not the one that was asked for."""
-    found = {layer.name: layer for layer in model.get_layers()}
-    for name, accumulator in accumulators.items():
-        layer = f"Dense_{nodes[name]}"
-        if layer not in found or found[layer].get_attr("accum_t") is None:
-            raise ContractError(f"hls4ml layer {layer}", "not there", f"the layer of {name!r}")
-        chosen = found[layer].get_attr("accum_t").precision.definition_cpp()
-        if chosen != accumulator:
-            raise ContractError(f"hls4ml layer {layer}", f"accumulator {chosen}", accumulator)
+def _check_precisions(model: ModelGraph, precisions: Mapping[str, Mapping[str, str]]) -> None:
+    """Refuse a conversion in which a type is not the one that was asked for."""
+    for layer in model.get_layers():
+        for what, wanted in precisions.get(layer.name, {}).items():
+            kind = layer.get_attr(f"{what}_t")
+            found = None if kind is None else kind.precision.definition_cpp()
+            if found not in (None, wanted):
+                raise ContractError(f"hls4ml layer {layer.name}", f"{what} of type {found}", wanted)
 
 
 def write_project(model: ModelGraph, project: str, folder: Path) -> None:

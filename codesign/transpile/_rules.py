@@ -1,0 +1,194 @@
+"""How each node of a QONNX file becomes layers of hls4ml."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+
+from codesign.ops.op import Shape
+from codesign.transpile._layers import Layer, Layers, Rule, Values, attributes
+from codesign.transpile._types import ap_type
+
+#: hls4ml's names of the axes of windows, by number of axes.
+AXES = {1: (("width", "left", "right"),), 2: (("height", "top", "bottom"), ("width", "left", "right"))}
+
+
+def quantizer(layers: Layers, node: onnx.NodeProto) -> None:
+    """A cast that truncates and saturates."""
+    precision = {"result": ap_type(layers.formats[node.output[0]], saturate=True)}
+    _elementwise(layers, node, "Activation", precision, activation="linear")
+
+
+def relu(layers: Layers, node: onnx.NodeProto) -> None:
+    """A ReLU into the type of its result."""
+    _elementwise(layers, node, "Activation", layers.accumulator(node), activation="relu")
+
+
+def merge(layers: Layers, node: onnx.NodeProto) -> None:
+    """Sum, difference or product of two tensors."""
+    operation = {"Add": "add", "Sub": "subtract", "Mul": "multiply"}[node.op_type]
+    _elementwise(layers, node, "Merge", layers.accumulator(node), op=operation)
+
+
+def _elementwise(layers: Layers, node: onnx.NodeProto, kind: str, precision: Mapping[str, str], **more: Any) -> None:
+    inputs = [layers.like(name, node.input[0]) for name in node.input if name not in layers.constants]
+    layers.add(node.name, kind, node.output[0], inputs, precision, **more)
+    layers.keep(node.output[0], node.input[0])
+
+
+def matmul(layers: Layers, node: onnx.NodeProto) -> None:
+    """A dense layer, with the bias that is added to it."""
+    after = layers.following(node, "Add")
+    output = node.output[0] if after is None else after[0].output[0]
+    data, types = layers.weights(layers.constants[node.input[1]], node.input[1], None if after is None else after[1])
+    inputs, outputs = layers.constants[node.input[1]].shape
+    source = layers.first(node.input[0])
+    layers.add(
+        node.name, "Dense", output, [source], layers.accumulator(node) | types, n_in=inputs, n_out=outputs, **data
+    )  # fmt: skip
+
+
+def reduce_sum(layers: Layers, node: onnx.NodeProto) -> None:
+    """A dense layer whose weights are one number or zero: sums, or means with the factor that follows."""
+    after = layers.following(node, "Mul")
+    factor = 1.0 if after is None else float(layers.constants[after[1]])
+    shape, output = layers.shapes[node.input[0]], node.output[0] if after is None else after[0].output[0]
+    axes = {int(axis) - 1 for axis in layers.constants[node.input[1]]}
+    kept = [size if axis not in axes else 1 for axis, size in enumerate(shape)]
+    targets = np.broadcast_to(np.arange(np.prod(kept)).reshape(kept), shape)
+    weight = np.equal.outer(targets.reshape(-1), np.arange(np.prod(kept))) * factor
+    data, types = layers.weights(weight, "", None)
+    flat = _reshape(layers, f"{node.name}_flat", f"{output}.flat", layers.first(node.input[0]), (weight.shape[0],))
+    precision = layers.accumulator(node) | types
+    sizes = {"n_in": weight.shape[0], "n_out": weight.shape[1]}
+    total = layers.add(node.name, "Dense", output, [flat], precision, **sizes, **data)
+    if len(layers.shapes[output]) != 1:
+        _reshape(layers, f"{node.name}_shape", output, total, layers.shapes[output])
+
+
+def convolution(layers: Layers, node: onnx.NodeProto) -> None:
+    """A convolution without groups and gaps: what they leave out is zero."""
+    options, weight = attributes(node), layers.constants[node.input[1]]
+    after = layers.following(node, "Mul") if node.input[1] not in layers.formats else None  # sums, for averages
+    factor = 1.0 if after is None else float(layers.constants[after[1]])
+    dense = _ungrouped(_spread(weight, options.get("dilations", [1] * (weight.ndim - 2))), options.get("group", 1))
+    _convolve(layers, node, dense * factor, node.output[0] if after is None else after[0].output[0])
+
+
+def average_pool(layers: Layers, node: onnx.NodeProto) -> None:
+    """A convolution with one over the number of elements, a power of two."""
+    kernel, channels = tuple(attributes(node)["kernel_shape"]), layers.shapes[node.input[0]][0]
+    ones = np.full((channels, 1, *kernel), 1 / np.prod(kernel))
+    _convolve(layers, node, _ungrouped(ones, channels), node.output[0])
+
+
+def _convolve(layers: Layers, node: onnx.NodeProto, weight: Values, output: str) -> None:
+    """A convolution.
+
+    Args:
+        layers: Where it goes.
+        node: The node, with strides and pads.
+        weight: ``[out_channels, in_channels, *kernel]``.
+        output: The tensor that it gives.
+    """
+    tensor = node.input[1] if len(node.input) > 1 else ""
+    bias = node.input[2] if len(node.input) > 2 else None
+    data, types = layers.weights(np.moveaxis(weight, (0, 1), (-1, -2)), tensor, bias)
+    given, found = layers.shapes[node.input[0]], layers.shapes[output]
+    windows = _windows(given, found, weight.shape[2:], attributes(node), ("filt", "in", "out"))
+    source = layers.last(node.input[0])
+    layers.add(
+        node.name, f"Conv{len(given) - 1}D", output, [source], layers.accumulator(node) | types,
+        n_chan=given[0], n_filt=found[0], **windows, **data,
+    )  # fmt: skip
+
+
+def max_pool(layers: Layers, node: onnx.NodeProto) -> None:
+    """Max pooling."""
+    given, found, options = layers.shapes[node.input[0]], layers.shapes[node.output[0]], attributes(node)
+    names = ("pool", "in", "out")
+    windows = _windows(given, found, tuple(options["kernel_shape"]), options, names)
+    if len(given) == 2:
+        windows |= {"n_in": windows["in_width"], "n_out": windows["out_width"]}
+    source = layers.last(node.input[0])
+    layers.add(
+        node.name, f"MaxPooling{len(given) - 1}D", node.output[0], [source], layers.accumulator(node),
+        n_filt=given[0], count_pad=False, **windows,
+    )  # fmt: skip
+
+
+def _windows(given: Shape, found: Shape, kernel: Shape, options: Layer, names: tuple[str, str, str]) -> Layer:
+    """hls4ml's attributes of windows."""
+    rank = len(kernel)
+    made: Layer = {"data_format": "channels_last", "padding": "valid"}
+    for axis, (name, before, after) in enumerate(AXES[rank]):
+        made |= {f"{names[0]}_{name}": kernel[axis], f"stride_{name}": options["strides"][axis]}
+        made |= {f"{names[1]}_{name}": given[axis + 1], f"{names[2]}_{name}": found[axis + 1]}
+        made |= {f"pad_{before}": options["pads"][axis], f"pad_{after}": options["pads"][axis + rank]}
+    return made
+
+
+def _spread(weight: Values, dilations: Shape) -> Values:
+    """A kernel with the zeros that dilation skips."""
+    kernel = [(size - 1) * step + 1 for size, step in zip(weight.shape[2:], dilations, strict=True)]
+    wide = np.zeros((*weight.shape[:2], *kernel))
+    wide[(..., *(slice(None, None, step) for step in dilations))] = weight
+    return wide
+
+
+def _ungrouped(weight: Values, groups: int) -> Values:
+    """A weight of ``[out_channels, in_channels, *kernel]`` with zeros between groups."""
+    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
+    wide = np.zeros((weight.shape[0], inputs * groups, *weight.shape[2:]))
+    for group in range(groups):
+        rows = slice(group * outputs, (group + 1) * outputs)
+        wide[rows, group * inputs : (group + 1) * inputs] = weight[rows]
+    return wide
+
+
+def reshape(layers: Layers, node: onnx.NodeProto) -> None:
+    """The same elements, in the file's order, in another shape."""
+    _reshape(layers, node.name, node.output[0], layers.first(node.input[0]), layers.shapes[node.output[0]])
+
+
+def _reshape(layers: Layers, name: str, output: str, source: str, shape: Shape) -> str:
+    precision = {"result": layers.precisions[source]["result"]}
+    return layers.add(name, "Reshape", output, [source], precision, target_shape=list(shape))
+
+
+def transpose(layers: Layers, node: onnx.NodeProto) -> None:
+    """Axes in another order."""
+    source, order = layers.first(node.input[0]), [axis - 1 for axis in attributes(node)["perm"][1:]]
+    precision = {"result": layers.precisions[source]["result"]}
+    layers.add(node.name, "Transpose", node.output[0], [source], precision, perm=order)
+
+
+def concat(layers: Layers, node: onnx.NodeProto) -> None:
+    """Two at a time."""
+    axis, rank = attributes(node)["axis"], len(layers.shapes[node.output[0]])
+    names = [layers.first(name) for name in node.input]
+    joined = names[0]
+    for index, name in enumerate(names[1:], 1):
+        own = node.name if index == len(names) - 1 else f"{node.name}_{index}"
+        options = {"op": f"concatenate{rank}d", "axis": axis}
+        joined = layers.add(own, "Concatenate", node.output[0], [joined, name], layers.accumulator(node), **options)
+
+
+#: By type of node.
+RULES: Mapping[str, Rule] = {
+    "Quant": quantizer,
+    "MatMul": matmul,
+    "Conv": convolution,
+    "Relu": relu,
+    "MaxPool": max_pool,
+    "AveragePool": average_pool,
+    "ReduceSum": reduce_sum,
+    "Add": merge,
+    "Sub": merge,
+    "Mul": merge,
+    "Concat": concat,
+    "Flatten": reshape,
+    "Reshape": reshape,
+    "Transpose": transpose,
+}
