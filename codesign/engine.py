@@ -82,11 +82,24 @@ class Engine:
             The fields at the end, and what became of each pass.
         """
         runs: list[PassRun] = []
-        for step in steps:
+        asked: set[str] = set()
+        for index, step in enumerate(steps):
+            self._ask(steps[index:], fields, asked)
             fields, run = self.step(step, fields)
             self.observer.finished(step, run)
             runs.append(run)
         return fields, runs
+
+    def _ask(self, steps: Sequence[Pass], fields: Fields, asked: set[str]) -> None:
+        """Let passes to come refuse what has been found, once, as soon as it is there."""
+        for step in steps:
+            if step.name not in asked and step.early and all(name in fields for name in step.early):
+                asked.add(step.name)
+                try:
+                    step.refuse(decode({name: fields[name] for name in step.early}, self.store))
+                except CodesignError as error:
+                    error.add_note(f"in pass {step.name}, asked beforehand")
+                    raise
 
     def step(self, step: Pass, fields: Fields) -> tuple[Fields, PassRun]:
         """Run one pass, or take its result from the cache."""

@@ -54,14 +54,16 @@ class Context:
 class Pass(ABC):
     """One step of a flow: reads fields of the design, returns the fields that it writes.
 
-    ``reads``, ``optional`` (read if there) and ``writes`` are fields of ``Design``; ``field.key`` is one entry of a
-    collection. A pass is pure: the same fields, options, seed, files and tool versions give the same result.
+    ``reads``, ``optional`` (read if there), ``early`` and ``writes`` are fields of ``Design``; ``field.key`` is one
+    entry of a collection. A pass is pure: the same fields, options, seed, files and tool versions give the same result.
     """
 
     name: ClassVar[str]
     reads: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()
+    #: Fields on whose account the pass may refuse the design, long before its turn.
+    early: ClassVar[tuple[str, ...]] = ()
     #: Python distributions whose version the result depends on.
     distributions: ClassVar[tuple[str, ...]] = ()
     #: Whether the result depends on the seed.
@@ -78,6 +80,16 @@ class Pass(ABC):
     def programs(self) -> tuple[str, ...]:
         """Programs that must be on PATH."""
         return ()
+
+    def refuse(self, design: Design) -> None:  # noqa: B027  (most passes refuse nothing)
+        """Raise if the pass will not be able to take what comes; asked before anything else is done with it.
+
+        Args:
+            design: Holds the fields of ``early``.
+
+        Raises:
+            InputError: It will not.
+        """
 
     @abstractmethod
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
@@ -178,6 +190,6 @@ def _register(found: dict[str, type[Pass]], step: type[Pass]) -> None:
         raise claimed(f"pass {step.name!r}", found[step.name], step)
     if stage(step.name) not in STAGES:
         raise ContractError(f"pass {step.name!r}", f"stage {stage(step.name)!r}", f"one of {', '.join(STAGES)}")
-    for name in (*step.reads, *step.optional, *step.writes):
+    for name in (*step.reads, *step.optional, *step.early, *step.writes):
         if name.split(".")[0] not in FIELDS:
             raise ContractError(f"pass {step.name}", f"unknown field {name!r}", ", ".join(FIELDS))

@@ -27,8 +27,6 @@ _WORDS = (
     "unsigned using virtual void volatile while xor nnet"
 )
 CPP_WORDS = frozenset(_WORDS.split())
-#: Passes of hls4ml that move axes or multiplications where we have put them.
-SKIPPED = ("channels_last_converter", "remove_transpose_before_flatten")
 
 
 def c_names(names: Sequence[str]) -> list[str]:
@@ -108,7 +106,6 @@ def convert(model: onnx.ModelProto, quantized: Quantized, target: Target, projec
     config["HLSConfig"] = {
         "Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1, "Strategy": "Latency"},
         "LayerName": {name: {"Precision": precision} for name, precision in layers.precisions.items()},
-        "SkipOptimizers": list(SKIPPED),
     }
     converted = hls4ml.model.graph.ModelGraph.from_layer_list(config, layers.layers, inputs, outputs)
     _check_precisions(converted, layers.precisions)

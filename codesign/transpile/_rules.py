@@ -1,6 +1,7 @@
 """How each node of a QONNX file becomes layers of hls4ml."""
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import onnx
 
 from codesign.ops.op import Shape
 from codesign.transpile._layers import Layer, Layers, Rule, Values, attributes
-from codesign.transpile._types import ap_type
+from codesign.transpile._types import ap_type, constant_type
 
 #: hls4ml's names of the axes of windows, by number of axes.
 AXES = {1: (("width", "left", "right"),), 2: (("height", "top", "bottom"), ("width", "left", "right"))}
@@ -23,6 +24,13 @@ def quantizer(layers: Layers, node: onnx.NodeProto) -> None:
 def relu(layers: Layers, node: onnx.NodeProto) -> None:
     """A ReLU into the type of its result."""
     _elementwise(layers, node, "Activation", layers.accumulator(node), activation="relu")
+
+
+def leaky_relu(layers: Layers, node: onnx.NodeProto) -> None:
+    """A leaky ReLU, its slope a power of two."""
+    slope = attributes(node)["alpha"]
+    precision = layers.accumulator(node) | {"param": constant_type(np.array(slope))}
+    _elementwise(layers, node, "LeakyReLU", precision, activation="LeakyReLU", activ_param=slope)
 
 
 def merge(layers: Layers, node: onnx.NodeProto) -> None:
@@ -43,10 +51,13 @@ def matmul(layers: Layers, node: onnx.NodeProto) -> None:
     output = node.output[0] if after is None else after[0].output[0]
     data, types = layers.weights(layers.constants[node.input[1]], node.input[1], None if after is None else after[1])
     inputs, outputs = layers.constants[node.input[1]].shape
-    source = layers.first(node.input[0])
-    layers.add(
-        node.name, "Dense", output, [source], layers.accumulator(node) | types, n_in=inputs, n_out=outputs, **data
-    )  # fmt: skip
+    source, shape = layers.first(node.input[0]), layers.shapes[output]
+    if len(shape) > 2:  # hls4ml makes a convolution of it, which is not exact over two axes of positions
+        source = _reshape(layers, f"{node.name}_rows", f"{output}.rows", source, (prod(shape[:-1]), inputs))
+    precision = layers.accumulator(node) | types
+    made = layers.add(node.name, "Dense", output, [source], precision, n_in=inputs, n_out=outputs, **data)
+    if len(shape) > 2:
+        _reshape(layers, f"{node.name}_shape", output, made, shape)
 
 
 def reduce_sum(layers: Layers, node: onnx.NodeProto) -> None:
@@ -147,6 +158,18 @@ def _ungrouped(weight: Values, groups: int) -> Values:
     return wide
 
 
+def pad(layers: Layers, node: onnx.NodeProto) -> None:
+    """Zeros around positions."""
+    pads, given, found = layers.constants[node.input[1]], layers.shapes[node.input[0]], layers.shapes[node.output[0]]
+    sizes: Layer = {"n_chan": given[0], "data_format": "channels_last"}
+    for axis, (name, before, after) in enumerate(AXES[len(given) - 1], 2):
+        sizes |= {f"in_{name}": given[axis - 1], f"out_{name}": found[axis - 1]}
+        sizes |= {f"pad_{before}": int(pads[axis]), f"pad_{after}": int(pads[axis + len(given) + 1])}
+    source = layers.last(node.input[0])
+    precision = {"result": layers.precisions[source]["result"]}
+    layers.add(node.name, f"ZeroPadding{len(given) - 1}D", node.output[0], [source], precision, **sizes)
+
+
 def reshape(layers: Layers, node: onnx.NodeProto) -> None:
     """The same elements, in the file's order, in another shape."""
     _reshape(layers, node.name, node.output[0], layers.first(node.input[0]), layers.shapes[node.output[0]])
@@ -154,12 +177,16 @@ def reshape(layers: Layers, node: onnx.NodeProto) -> None:
 
 def _reshape(layers: Layers, name: str, output: str, source: str, shape: Shape) -> str:
     precision = {"result": layers.precisions[source]["result"]}
+    if len(shape) == 1:  # hls4ml takes a Transpose right before it into the weights after it, by an order of its own
+        source = layers.add(f"{name}_row", "Reshape", output, [source], precision, target_shape=[1, *shape])
     return layers.add(name, "Reshape", output, [source], precision, target_shape=list(shape))
 
 
 def transpose(layers: Layers, node: onnx.NodeProto) -> None:
     """Axes in another order."""
-    source, order = layers.first(node.input[0]), [axis - 1 for axis in attributes(node)["perm"][1:]]
+    order, shape = [axis - 1 for axis in attributes(node)["perm"][1:]], layers.shapes[node.input[0]]
+    # hls4ml drops a Transpose of an input of one channel, whatever its order
+    source = _reshape(layers, f"{node.name}_in", node.output[0], layers.first(node.input[0]), shape)
     precision = {"result": layers.precisions[source]["result"]}
     layers.add(node.name, "Transpose", node.output[0], [source], precision, perm=order)
 
@@ -181,6 +208,8 @@ RULES: Mapping[str, Rule] = {
     "MatMul": matmul,
     "Conv": convolution,
     "Relu": relu,
+    "LeakyRelu": leaky_relu,
+    "Pad": pad,
     "MaxPool": max_pool,
     "AveragePool": average_pool,
     "ReduceSum": reduce_sum,

@@ -35,6 +35,7 @@ class Hls4ml(Pass):
 
     reads: ClassVar[tuple[str, ...]] = ("quantized", "artifacts.qonnx", "target")
     writes: ClassVar[tuple[str, ...]] = ("artifacts.hls4ml",)
+    early: ClassVar[tuple[str, ...]] = ("graph",)
     distributions: ClassVar[tuple[str, ...]] = ("hls4ml", "qonnx", "onnx")
 
     def __post_init__(self) -> None:
@@ -47,6 +48,12 @@ class Hls4ml(Pass):
         """The compiler."""
         return (self.compiler,)
 
+    def refuse(self, design: Design) -> None:
+        """A network with an operation that this route doesn't make is refused before it is trained."""
+        from codesign.transpile._allowed import require_allowed
+
+        require_allowed(design.graph)
+
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Convert, write, compile."""
         import onnx
@@ -57,8 +64,10 @@ class Hls4ml(Pass):
             context.progress("hls4ml: converting", 0, 4)
             try:
                 with output_to(log):
+                    from codesign.transpile._allowed import require_allowed
                     from codesign.transpile._hls4ml import convert, write_project
 
+                    require_allowed(design.quantized.graph)
                     model = onnx.load_model_from_string(
                         context.store.path(design.artifacts["qonnx"].digest).read_bytes()
                     )
