@@ -1,4 +1,4 @@
-"""A convolutional residual network through the whole flow up to QONNX, and one that has no integer form."""
+"""A convolutional residual network through the whole flow."""
 
 from pathlib import Path
 
@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import codesign
-from codesign.errors import InputError
 
 OPTIONS = {
     "allocate.weight_bits": [4, 5],
@@ -70,13 +69,6 @@ def test_every_hop_up_to_qonnx_is_exact(tmp_path: Path) -> None:
     assert measures["bops_campos"] == pytest.approx(total)
 
 
-def test_hls4ml_is_said_not_to_make_it(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"layer 'stem': an operation 'conv', which .* use --flow qonnx"):
-        codesign.build(network(), data(), "pynq-z2", "hls4ml", tmp_path, OPTIONS)
-
-
-def test_an_average_over_nine_is_refused_before_training(tmp_path: Path) -> None:
-    design = codesign.build(network(3), data(), "pynq-z2", "qonnx", tmp_path, OPTIONS, until="allocate").design
-    assert design.allocation.point.bits["second.weight"] in (4, 5)
-    with pytest.raises(InputError, match=r"layer 'shrink': an average over 9 elements.*1, 2, 4, 8"):
-        codesign.build(network(3), data(), "pynq-z2", "qonnx", tmp_path, OPTIONS)
+def test_every_hop_up_to_firmware_is_exact_with_averages_of_nine(tmp_path: Path) -> None:
+    report = codesign.build(network(3), data(), "pynq-z2", "hls4ml", tmp_path, OPTIONS).report
+    assert {check["status"] for check in report["checks"]} == {"exact"}

@@ -1,6 +1,5 @@
 """Convolutional and residual networks: torch, numpy and QONNX give the same integers; bits and half an LSB in them."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +10,12 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from torch import Tensor, nn
 
-from codesign.errors import InputError
 from codesign.export._writer import Writer
 from codesign.finetune._network import QuantizedNetwork, exact_type
 from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
 from codesign.quantized import FLOAT32_BITS, FLOAT64_BITS
-from codesign.target import load_target
 from tests.networks import STAGES, Plan, Residual, build_network, plans
 from tests.test_exact_chain import assert_exact, qonnx_codes
 
@@ -139,27 +136,6 @@ def test_half_an_lsb_is_not_doubled() -> None:
             return self.last(x + x)
 
     assert offsets(Doubled(), 3) == {"first": 0.0, "last": 0.0}
-
-
-@pytest.mark.parametrize(
-    ("make", "name", "kind"),
-    [
-        (lambda: nn.Sequential(nn.Conv1d(2, 2, 3), nn.Flatten(), nn.Linear(28, 3)), "0", "conv"),
-        (lambda: nn.Sequential(nn.MaxPool1d(2), nn.Flatten(), nn.Linear(16, 3)), "0", "maxpool"),
-        (lambda: nn.Sequential(nn.AvgPool1d(2), nn.Flatten(), nn.Linear(16, 3)), "0", "avgpool"),
-        (lambda: nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(2, 3)), "0", "global_avgpool"),
-        (lambda: nn.Sequential(nn.Flatten(), Residual(nn.Linear(32, 32), nn.Identity(), True, False)), "add", "add"),
-    ],
-)
-def test_hls4ml_refuses_what_is_not_proven(make: Callable[[], nn.Module], name: str, kind: str, folder: Path) -> None:
-    from codesign.transpile._hls4ml import convert
-
-    graph, _ = graph_from_module(make(), [(2, 16)])
-    formats = {tensor: Fixed(True, 8, 4) for tensor in graph.activations()}
-    formats |= {node.op.parameters()["weight"]: Fixed(True, 6, 2) for node in graph.weighted()}
-    quantized = QuantizedNetwork(graph, formats).freeze(graph.parameters)
-    with pytest.raises(InputError, match=rf"layer '{name}': an operation '{kind}', which .* use --flow qonnx"):
-        convert(Writer(quantized).write(), quantized, load_target("pynq-z2", folder), "network", folder)
 
 
 def test_a_graph_survives_being_written(tmp_path: Path) -> None:

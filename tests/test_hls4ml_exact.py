@@ -10,6 +10,7 @@ from codesign.design import Design
 from codesign.export.qonnx import Qonnx
 from codesign.fixed import Fixed
 from codesign.passes import Context
+from codesign.quantized import Quantized
 from codesign.store import Store
 from codesign.target import load_target
 from codesign.transpile.hls4ml import Hls4ml
@@ -131,17 +132,17 @@ PLANS = {
 }
 
 
-def converted(network: Network, folder: Path) -> tuple[Design, Context]:
-    """The network written as QONNX and compiled as C++, by the passes themselves."""
+def converted(quantized: Quantized, folder: Path) -> tuple[Design, Context]:
+    """A network written as QONNX and compiled as C++, by the passes themselves."""
     context = Context(Store(folder / "store"), folder)
     target = load_target("vu13p-l1t", folder)
-    design = Qonnx()(Design({"quantized": network.quantized, "target": target}), context)
+    design = Qonnx()(Design({"quantized": quantized, "target": target}), context)
     return Hls4ml()(design, context), context
 
 
 def assert_exact(network: Network, folder: Path) -> None:
     """The C++ simulation gives the reference's numbers on a thousand inputs and all corners of the input range."""
-    design, context = converted(network, folder)
+    design, context = converted(network.quantized, folder)
     quantized, samples = network.quantized, network.inputs(1000)
     context.store.take_out(design.artifacts["hls4ml"].digest, folder / "project", folder=True)
     inputs = list(quantized.encode([samples]).values())
@@ -167,7 +168,7 @@ def test_converting_twice_gives_the_same_project(tmp_path: Path) -> None:
     digests = []
     for place in ("one", "two"):
         (tmp_path / place).mkdir()
-        design, _ = converted(build_network(plan), tmp_path / place)
+        design, _ = converted(build_network(plan).quantized, tmp_path / place)
         digests.append({name: artifact.digest for name, artifact in design.artifacts.items()})
     assert digests[0] == digests[1]
 

@@ -86,7 +86,7 @@ class Importer:
 
     def _outputs(self, node: fx.Node) -> tuple[str, ...]:
         result = self._known(node.args[0])
-        found: list[Any] = list(cast(Sequence[Any], result)) if isinstance(result, tuple | list) else [result]
+        found = cast("Sequence[Any]", result if isinstance(result, tuple | list) else [result])
         if not found or not all(isinstance(item, Ref) for item in found):
             raise InputError("network output", f"{type(result).__name__}", "a tensor or a tuple of tensors")
         return tuple(item.name for item in found)

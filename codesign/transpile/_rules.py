@@ -1,6 +1,6 @@
 """How each node of a QONNX file becomes layers of hls4ml."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -116,13 +116,17 @@ def _convolve(layers: Layers, node: onnx.NodeProto, weight: Values, output: str)
 
 
 def max_pool(layers: Layers, node: onnx.NodeProto) -> None:
-    """Max pooling."""
+    """Max pooling; zeros are put around what is never negative, where hls4ml's own padding is the largest half."""
     given, found, options = layers.shapes[node.input[0]], layers.shapes[node.output[0]], attributes(node)
-    names = ("pool", "in", "out")
-    windows = _windows(given, found, tuple(options["kernel_shape"]), options, names)
+    source = layers.last(node.input[0])
+    if any(options["pads"]) and layers.precisions[source]["result"].startswith("ap_ufixed"):
+        half = len(options["pads"]) // 2
+        before, after = options["pads"][:half], options["pads"][half:]
+        source, given = _zeros(layers, f"{node.name}_zeros", node.output[0], source, given, before, after)
+        options["pads"] = [0] * len(options["pads"])
+    windows = _windows(given, found, tuple(options["kernel_shape"]), options, ("pool", "in", "out"))
     if len(given) == 2:
         windows |= {"n_in": windows["in_width"], "n_out": windows["out_width"]}
-    source = layers.last(node.input[0])
     layers.add(
         node.name, f"MaxPooling{len(given) - 1}D", node.output[0], [source], layers.accumulator(node),
         n_filt=given[0], count_pad=False, **windows,
@@ -160,14 +164,22 @@ def _ungrouped(weight: Values, groups: int) -> Values:
 
 def pad(layers: Layers, node: onnx.NodeProto) -> None:
     """Zeros around positions."""
-    pads, given, found = layers.constants[node.input[1]], layers.shapes[node.input[0]], layers.shapes[node.output[0]]
+    pads, given = [int(size) for size in layers.constants[node.input[1]]], layers.shapes[node.input[0]]
+    before, after = pads[2 : len(given) + 1], pads[len(given) + 3 :]  # behind the batch and the channels
+    _zeros(layers, node.name, node.output[0], layers.last(node.input[0]), given, before, after)
+
+
+def _zeros(
+    layers: Layers, name: str, output: str, source: str, given: Shape, before: Sequence[int], after: Sequence[int]
+) -> tuple[str, Shape]:
+    """Zeros around the positions of what a layer gives; the new layer, and its shape as the file has it."""
+    found = (given[0], *(sum(sizes) for sizes in zip(before, given[1:], after, strict=True)))
     sizes: Layer = {"n_chan": given[0], "data_format": "channels_last"}
-    for axis, (name, before, after) in enumerate(AXES[len(given) - 1], 2):
-        sizes |= {f"in_{name}": given[axis - 1], f"out_{name}": found[axis - 1]}
-        sizes |= {f"pad_{before}": int(pads[axis]), f"pad_{after}": int(pads[axis + len(given) + 1])}
-    source = layers.last(node.input[0])
+    for axis, (word, start, end) in enumerate(AXES[len(given) - 1]):
+        sizes |= {f"in_{word}": given[axis + 1], f"out_{word}": found[axis + 1]}
+        sizes |= {f"pad_{start}": before[axis], f"pad_{end}": after[axis]}
     precision = {"result": layers.precisions[source]["result"]}
-    layers.add(node.name, f"ZeroPadding{len(given) - 1}D", node.output[0], [source], precision, **sizes)
+    return layers.add(name, f"ZeroPadding{len(given) - 1}D", output, [source], precision, **sizes), found
 
 
 def reshape(layers: Layers, node: onnx.NodeProto) -> None:
