@@ -58,7 +58,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "tanh": lambda x: x.tanh(),
     "affine": lambda x: 0.75 - x * 1.5,
-    "reshape": lambda x: x.flatten(1, 2).unflatten(1, (4, -1)).unsqueeze(1).squeeze(1),
+    "reshape": lambda x: x.flatten(1, 2).unflatten(1, (4, -1)),
 }
 
 

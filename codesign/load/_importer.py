@@ -85,10 +85,10 @@ class Importer:
         return Held(target, value) if isinstance(value, torch.Tensor) else value
 
     def _outputs(self, node: fx.Node) -> tuple[str, ...]:
-        result: Any = self._known(node.args[0])
-        found: list[Any] = [] if isinstance(result, Mapping) else list(_leaves(result))
+        result: object = self._known(node.args[0])
+        found = [] if isinstance(result, dict) else list(_leaves(result))
         if not found or not all(isinstance(item, Ref) for item in found):
-            raise InputError("network output", type(result).__name__, "a tensor or a tuple of tensors")
+            raise InputError("network output", type(cast(object, result)).__name__, "a tensor or a tuple of tensors")
         return tuple(item.name for item in found)
 
     def _known(self, arguments: Any) -> Any:
