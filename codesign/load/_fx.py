@@ -8,6 +8,7 @@ from torch import fx, nn
 
 from codesign.errors import ContractError, InputError
 from codesign.graph import Graph
+from codesign.load._export import exported
 from codesign.load._importer import Importer
 from codesign.ops.op import Rewritten, Shape
 
@@ -16,7 +17,7 @@ def graph_from_module(module: nn.Module, shapes: list[Shape]) -> tuple[Graph, li
     """Convert a trained module.
 
     Args:
-        module: Any module that ``torch.fx`` can trace and whose calls are all supported operations.
+        module: Any module that ``torch.fx`` or ``torch.export`` can trace and whose calls are all supported operations.
         shapes: Shape of each input, the batch axis left out.
 
     Returns:
@@ -27,16 +28,28 @@ def graph_from_module(module: nn.Module, shapes: list[Shape]) -> tuple[Graph, li
     """
     if fx.Tracer().is_leaf_module(module, ""):  # tracing looks into the outermost module
         module = nn.Sequential(module)
-    try:
-        with evaluating(module):
+    with evaluating(module):
+        try:
             traced = fx.symbolic_trace(module)
+        except Exception as error:  # noqa: BLE001  (torch raises anything; the other way is tried)
+            return rewritten(_by_export(module, shapes, error))
+        return rewritten(Importer(traced, shapes).run())
+
+
+def _by_export(module: nn.Module, shapes: list[Shape], before: Exception) -> Graph:
+    """By ``torch.export``, where ``torch.fx`` failed.
+
+    Raises:
+        InputError: A call isn't supported, or it fails too.
+    """
+    try:
+        return exported(module, shapes)
+    except InputError:
+        raise
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"network {type(module).__name__}", f"cannot be traced: {reason}", "a forward without branches on data"
-        ) from error
-    graph = Importer(traced, shapes).run()
-    return rewritten(graph)
+        reason = str(before).strip().partition("\n")[0]
+        found = f"cannot be traced: {reason}; nor exported: {type(error).__name__}"
+        raise InputError(f"network {type(module).__name__}", found, "a forward without branches on data") from error
 
 
 @contextmanager
