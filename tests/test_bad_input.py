@@ -228,7 +228,7 @@ LATE = [
     Case("data that is no archive", lambda p: (p.folder / "data.npz").write_text("a,b\n1,2\n"), (r"data\.npz", "npz")),
     Case("half an archive", lambda p: (p.folder / "data.npz").write_bytes((p.folder / "data.npz").read_bytes()[:999]), (r"data\.npz", "npz")),
     # The model.
-    Case("an unsupported operation", model("nn.ReLU()", "nn.Tanh()"), ("relu1", r"nn\.Tanh", r"nn\.Linear", r"nn\.ReLU")),
+    Case("an unsupported operation", model("nn.ReLU()", "nn.GELU()"), ("relu1", r"nn\.GELU", r"nn\.Linear", r"nn\.ReLU")),
     Case("an unsupported call", model("return self.fc2(", "return 2 * self.fc2("), ("mul", r"nn\.Linear")),
     Case("a number added", model("return self.fc2(", "return 1 + self.fc2("), ("layer 'add'", "a tensor plus 1", "bias of the layer before")),
     Case("dropout that is left on", model("self.relu1(self.fc1(x))", "nn.functional.dropout(self.fc1(x))"), ("layer 'dropout'", r"dropout is left on \(training=True\)", r"training=self\.training, or use nn\.Dropout")),
