@@ -79,7 +79,7 @@ def _short(reason: str, most: int = 3) -> str:
 
 def show_report(console: Console, report: Mapping[str, Any], where: str) -> None:
     """Print the summary of a finished build."""
-    accuracy, environment = report["accuracy"], report["environment"]
+    environment = report["environment"]
     console.print()
     console.print(_layers(report))
     console.print(_checks(report))
@@ -89,8 +89,9 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
         console.print(f"[yellow]metrics disagree:[/] {escape(disagreement)}", soft_wrap=True)
     for notice in report["notices"]:
         console.print(f"[dim]note: {escape(notice)}[/]", soft_wrap=True)
-    both = f"float [bold]{accuracy['float']:.4f}[/], quantized [bold]{accuracy['quantized']:.4f}[/]"
-    console.print(f"accuracy on the test split: {both}")
+    for name, value in report["quality"].items():
+        both = f"float [bold]{value['float']:.4f}[/], quantized [bold]{value['quantized']:.4f}[/]"
+        console.print(f"{escape(name.replace('_', ' '))} on the test split: {both}")
     allocation = report["allocation"]
     place = f"point {allocation['chosen'] + 1} of {len(allocation['front'])} on the Pareto front"
     console.print(f"bits: {place}, {_proof(allocation['front'][allocation['chosen']]['gap'])}; see front.svg")

@@ -163,7 +163,7 @@ def test_a_build_and_its_summary() -> None:
         assert word in outcome.out
     report = project.report()
     assert report["ok"]
-    assert f"quantized {report['accuracy']['quantized']:.4f}" in outcome.out
+    assert f"quantized {report['quality']['accuracy']['quantized']:.4f}" in outcome.out
     assert (project.out / "report.md").read_text().strip()
 
 

@@ -25,7 +25,7 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
         "schema": SCHEMA,
         "ok": not report["failures"],
         "failures": report["failures"],
-        "accuracy": report["accuracy"],
+        "quality": report["quality"],
         "input": report["input"],
         "sensitivity": report["sensitivity"],
         "layers": report["layers"],

@@ -56,9 +56,8 @@ class Summary(Pass):
                 failures.append(f"{name} {total:,.0f} exceeds the budget of {front.budgets[name]:,.0f}")
             if total > point.costs[name]:
                 failures.append(f"{name} {total:,.0f} is more than the {point.costs[name]:,.0f} that was allocated")
-        accuracy = {key: design.measures[f"accuracy_{key}"].value for key in ("float", "quantized")}
         report = {
-            "accuracy": accuracy,
+            "quality": _quality(design.measures),
             "input": _input(design),
             "sensitivity": _sensitivity(design),
             "layers": _layers(design, counted.parts, costs),
@@ -66,6 +65,13 @@ class Summary(Pass):
             "failures": failures,
         }
         return {"measures": measures, "report": report}
+
+
+def _quality(measures: Mapping[str, Measure]) -> dict[str, dict[str, float]]:
+    """Whatever was measured of the float network and of the integers alike, such as ``accuracy``."""
+    ends = "_float", "_quantized"
+    names = [name.removesuffix(ends[0]) for name in measures if name.endswith(ends[0])]
+    return {name: {end[1:]: measures[name + end].value for end in ends} for name in names if name + ends[1] in measures}
 
 
 def _layers(design: Design, parts: Sequence["Part"], costs: Mapping[str, "Cost"]) -> list[dict[str, Any]]:
