@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from codesign import passes
-from codesign.describe import span, with_error
+from codesign.describe import amount, span, with_error
 from codesign.design import Design
 from codesign.engine import PassRun
 from codesign.passes import Pass
@@ -173,8 +173,8 @@ def show_allocation(console: Console, design: Design, directory: Path) -> None:
     console.print(f"{place}, by {front.metric}, {_proof(point.gap)}")
     console.print(f"predicted loss increase {point.loss:.4g} (estimated)")
     for name, cost in point.costs.items():
-        limit = f"budget {front.budgets[name]:,.0f}" if name in front.budgets else "no budget"
-        console.print(f"{name} {cost:,.0f} (estimated), {limit}")
+        limit = f"budget {amount(front.budgets[name])}" if name in front.budgets else "no budget"
+        console.print(f"{name} {amount(cost)} (estimated), {limit}")
     console.print(f"plot: {escape(str(directory / design.artifacts['front'].path))}", soft_wrap=True)
 
 
@@ -200,7 +200,7 @@ def _layers(report: Mapping[str, Any]) -> Table:
         table.add_row(
             escape(row["name"]), span(row["weight_bits"]), str(row["activation_bits"]), str(row["accumulator_bits"]),
             with_error(row["sensitivity"], row["sensitivity_stderr"]),
-            f"{row['costs'][report['allocation']['cost']]:,.0f}",
+            amount(row["costs"][report["allocation"]["cost"]]),
         )  # fmt: skip
     return table
 
@@ -224,6 +224,5 @@ def _measures(report: Mapping[str, Any], kind: str) -> Table:
     table.add_column("unit")
     for row in report["measures"]:
         if row["kind"] == kind:
-            value = f"{row['value']:,.0f}" if abs(row["value"]) >= 1 else f"{row['value']:.4g}"
-            table.add_row(escape(row["name"]), value, row["unit"])
+            table.add_row(escape(row["name"]), amount(row["value"]), row["unit"])
     return table

@@ -20,6 +20,11 @@ def with_error(value: float, error: float) -> str:
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
+def amount(value: float) -> str:
+    """A cost or a measure: thousands apart, digits behind the point where the number is small enough to need them."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
+
+
 def span(ends: Sequence[int]) -> str:
     """The smallest and largest of some numbers: ``4 to 8``, or ``4`` if they are one."""
     return f"{ends[0]}" if ends[0] == ends[-1] else f"{ends[0]} to {ends[-1]}"

@@ -348,11 +348,11 @@ class Entry:
     """An entry point, as ``importlib.metadata`` gives them."""
 
     name: str
-    value: type
+    value: Any
     dist: None = None
 
-    def load(self) -> type:
-        """The class."""
+    def load(self) -> Any:
+        """What the package offers."""
         return self.value
 
 
@@ -385,6 +385,21 @@ def test_a_cost_and_a_solver_of_another_package(entries: dict[str, list[Entry]])
     assert (front.cost, front.solver) == ("own_cost", "own_solver")
     assert found.costs["own_cost"] <= 24_000
     assert found.loss == chosen({"weight_bits": 24_000}).loss
+
+
+@pytest.mark.parametrize("offer", [lambda hardware: 3.0, int, Cost, Fake.part, 3])
+def test_an_entry_point_that_is_no_cost(entries: dict[str, list[Entry]], offer: object) -> None:
+    entries["codesign.costs"] = [Entry("mine", offer)]
+    with pytest.raises(InputError, match=r"cost 'mine' of an installed package.*a class that derives from .*Cost"):
+        costs()
+
+
+def test_a_measured_layer_that_the_network_does_not_have(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    lines = [f"{layer},4,8,10" for layer in ("fc1", "fc2", "fc3", "fc4", "fc44")]
+    path.write_text("\n".join(["layer,weight_bits,activation_bits,value", *lines]))
+    with pytest.raises(InputError, match=r"measurements: layer 'fc44'.*fc4"):
+        Pareto({"measured": 100}, measurements=path, **FEW)(measured())
 
 
 def test_two_owners_of_a_cost(entries: dict[str, list[Entry]]) -> None:
