@@ -92,8 +92,11 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
     both = f"float [bold]{accuracy['float']:.4f}[/], quantized [bold]{accuracy['quantized']:.4f}[/]"
     console.print(f"accuracy on the test split: {both}")
     allocation = report["allocation"]
-    place = f"point {allocation['chosen'] + 1} of {len(allocation['front'])} on the Pareto front"
+    place = _place(allocation["chosen"], len(allocation["front"]), allocation["complete"])
     console.print(f"bits: {place}, {_proof(allocation['front'][allocation['chosen']]['gap'])}; see front.svg")
+    values = {item["name"]: item["value"] for item in report["measures"]}
+    for name, most in allocation["budgets"].items():
+        console.print(f"{name}: {amount(values[name])} (estimated) of the {amount(most)} allowed")
     console.print(f"[dim]flow {environment['flow']}, target {environment['target']}, seed {environment['seed']}[/]")
     if report["failures"]:
         for failure in report["failures"]:
@@ -167,15 +170,21 @@ def show_allocation(console: Console, design: Design, directory: Path) -> None:
     table.add_column("bits", justify="right")
     for name, bits in point.bits.items():
         widths = sorted(bits) if isinstance(bits, tuple) else [bits]
-        table.add_row(escape(name), span(widths))
+        pruned = f", {widths.count(0)} of {len(widths)} channels pruned" if 0 < widths.count(0) < len(widths) else ""
+        table.add_row(escape(name), f"{span(widths)}{pruned}")
     console.print(table)
-    place = f"point {design.allocation.index + 1} of {len(front.points)} on the Pareto front"
+    place = _place(design.allocation.index, len(front.points), front.complete)
     console.print(f"{place}, by {front.metric}, {_proof(point.gap)}")
-    console.print(f"predicted loss increase {point.loss:.4g} (estimated)")
+    console.print(f"predicted loss increase {point.loss:.4g} (estimated; without that of quantized inputs)")
     for name, cost in point.costs.items():
         limit = f"budget {amount(front.budgets[name])}" if name in front.budgets else "no budget"
         console.print(f"{name} {amount(cost)} (estimated), {limit}")
     console.print(f"plot: {escape(str(directory / design.artifacts['front'].path))}", soft_wrap=True)
+
+
+def _place(index: int, count: int, complete: bool) -> str:
+    """Where the chosen point is among those found."""
+    return f"point {index + 1} of {count} {'on the Pareto front' if complete else 'found'}"
 
 
 def _proof(gap: float | None) -> str:

@@ -43,8 +43,6 @@ class Summary(Pass):
         for name, cost in costs.items():
             figures[name] = totals[name], cost.unit
             figures[f"{name}_allocated"] = point.costs[name], cost.unit
-            if name in front.budgets:
-                figures[f"{name}_budget"] = front.budgets[name], cost.unit
         measures = {name: Measure(v, unit, "estimated", self.name) for name, (v, unit) in figures.items()}
         failures = [
             f"{check.start} -> {check.end}: {check.mismatches} of {check.inputs} inputs give other integers"
