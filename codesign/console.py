@@ -92,7 +92,7 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
     both = f"float [bold]{accuracy['float']:.4f}[/], quantized [bold]{accuracy['quantized']:.4f}[/]"
     console.print(f"accuracy on the test split: {both}")
     allocation = report["allocation"]
-    place = _place(allocation["chosen"], len(allocation["front"]), allocation["complete"])
+    place = _standing(allocation["chosen"], len(allocation["front"]), allocation["complete"])
     console.print(f"bits: {place}, {_proof(allocation['front'][allocation['chosen']]['gap'])}; see front.svg")
     values = {item["name"]: item["value"] for item in report["measures"]}
     for name, most in allocation["budgets"].items():
@@ -173,7 +173,7 @@ def show_allocation(console: Console, design: Design, directory: Path) -> None:
         pruned = f", {widths.count(0)} of {len(widths)} channels pruned" if 0 < widths.count(0) < len(widths) else ""
         table.add_row(escape(name), f"{span(widths)}{pruned}")
     console.print(table)
-    place = _place(design.allocation.index, len(front.points), front.complete)
+    place = _standing(design.allocation.index, len(front.points), front.complete)
     console.print(f"{place}, by {front.metric}, {_proof(point.gap)}")
     console.print(f"predicted loss increase {point.loss:.4g} (estimated; without that of quantized inputs)")
     for name, cost in point.costs.items():
@@ -182,7 +182,7 @@ def show_allocation(console: Console, design: Design, directory: Path) -> None:
     console.print(f"plot: {escape(str(directory / design.artifacts['front'].path))}", soft_wrap=True)
 
 
-def _place(index: int, count: int, complete: bool) -> str:
+def _standing(index: int, count: int, complete: bool) -> str:
     """Where the chosen point is among those found."""
     return f"point {index + 1} of {count} {'on the Pareto front' if complete else 'found'}"
 

@@ -69,7 +69,9 @@ def _wanted(words: str) -> str:
     """A type's words in a sentence."""
     if words == "text":
         return "text in quotes"
-    return words if words[0] in "['" or words.startswith(("text", "true")) else f"a {words}"
+    if words.startswith("["):
+        return f"a list {words}"
+    return words if words.startswith(("'", "text", "true")) else f"a {words}"
 
 
 def _at(values: Mapping[str, Any], path: Sequence[str]) -> object:

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
+from codesign.allocate import costs, solvers
 from codesign.allocate._decisions import NARROWEST, WIDEST
-from codesign.allocate.costs import costs
-from codesign.allocate.solvers import solvers
 from codesign.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -25,9 +24,9 @@ def check_options(given: "Pareto") -> None:
     for option, fine, found, wanted in (*_numbers(given), *_widths(given)):
         if not fine:
             raise InputError(f"allocate.pareto, {option}", f"{found}", wanted)
-    _known("budgets", "cost", list(given.budgets), costs())
-    _known("costs", "cost", given.costs, costs())
-    _known("solver", "solver", [given.solver] if given.solver != "auto" else [], solvers())
+    _known("budgets", "cost", list(given.budgets), costs.costs())
+    _known("costs", "cost", given.costs, costs.costs())
+    _known("solver", "solver", [given.solver] if given.solver != "auto" else [], solvers.solvers())
 
 
 def _numbers(given: "Pareto") -> Iterator[Rule]:
