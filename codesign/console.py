@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from codesign import passes
-from codesign.describe import span, with_error
+from codesign.describe import amount, span, with_error
 from codesign.design import Design
 from codesign.engine import PassRun
 from codesign.passes import Pass
@@ -93,8 +93,11 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
         both = f"float [bold]{value['float']:.4f}[/], quantized [bold]{value['quantized']:.4f}[/]"
         console.print(f"{escape(name.replace('_', ' '))} on the test split: {both}")
     allocation = report["allocation"]
-    place = f"point {allocation['chosen'] + 1} of {len(allocation['front'])} on the Pareto front"
+    place = _standing(allocation["chosen"], len(allocation["front"]), allocation["complete"])
     console.print(f"bits: {place}, {_proof(allocation['front'][allocation['chosen']]['gap'])}; see front.svg")
+    values = {item["name"]: item["value"] for item in report["measures"]}
+    for name, most in allocation["budgets"].items():
+        console.print(f"{name}: {amount(values[name])} (estimated) of the {amount(most)} allowed")
     console.print(f"[dim]flow {environment['flow']}, target {environment['target']}, seed {environment['seed']}[/]")
     if report["failures"]:
         for failure in report["failures"]:
@@ -168,15 +171,21 @@ def show_allocation(console: Console, design: Design, directory: Path) -> None:
     table.add_column("bits", justify="right")
     for name, bits in point.bits.items():
         widths = sorted(bits) if isinstance(bits, tuple) else [bits]
-        table.add_row(escape(name), span(widths))
+        pruned = f", {widths.count(0)} of {len(widths)} channels pruned" if 0 < widths.count(0) < len(widths) else ""
+        table.add_row(escape(name), f"{span(widths)}{pruned}")
     console.print(table)
-    place = f"point {design.allocation.index + 1} of {len(front.points)} on the Pareto front"
+    place = _standing(design.allocation.index, len(front.points), front.complete)
     console.print(f"{place}, by {front.metric}, {_proof(point.gap)}")
-    console.print(f"predicted loss increase {point.loss:.4g} (estimated)")
+    console.print(f"predicted loss increase {point.loss:.4g} (estimated; without that of quantized inputs)")
     for name, cost in point.costs.items():
-        limit = f"budget {front.budgets[name]:,.0f}" if name in front.budgets else "no budget"
-        console.print(f"{name} {cost:,.0f} (estimated), {limit}")
+        limit = f"budget {amount(front.budgets[name])}" if name in front.budgets else "no budget"
+        console.print(f"{name} {amount(cost)} (estimated), {limit}")
     console.print(f"plot: {escape(str(directory / design.artifacts['front'].path))}", soft_wrap=True)
+
+
+def _standing(index: int, count: int, complete: bool) -> str:
+    """Where the chosen point is among those found."""
+    return f"point {index + 1} of {count} {'on the Pareto front' if complete else 'found'}"
 
 
 def _proof(gap: float | None) -> str:
@@ -201,7 +210,7 @@ def _layers(report: Mapping[str, Any]) -> Table:
         table.add_row(
             escape(row["name"]), span(row["weight_bits"]), str(row["activation_bits"]), str(row["accumulator_bits"]),
             with_error(row["sensitivity"], row["sensitivity_stderr"]),
-            f"{row['costs'][report['allocation']['cost']]:,.0f}",
+            amount(row["costs"][report["allocation"]["cost"]]),
         )  # fmt: skip
     return table
 
@@ -225,6 +234,5 @@ def _measures(report: Mapping[str, Any], kind: str) -> Table:
     table.add_column("unit")
     for row in report["measures"]:
         if row["kind"] == kind:
-            value = f"{row['value']:,.0f}" if abs(row["value"]) >= 1 else f"{row['value']:.4g}"
-            table.add_row(escape(row["name"]), value, row["unit"])
+            table.add_row(escape(row["name"]), amount(row["value"]), row["unit"])
     return table

@@ -205,7 +205,7 @@ class Front:
     Args:
         cost: Name of the cost that the front is along.
         points: The assignments; they meet every budget but that of ``cost``.
-        uniform: Those with one weight width for all layers, by that width.
+        uniform: Those with one weight width for all layers, by that width; pinned tensors keep theirs.
         metric: The sensitivity that predicted the losses.
         solver: Who found them.
         complete: Whether there are no other Pareto-optimal assignments.

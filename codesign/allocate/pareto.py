@@ -6,7 +6,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from codesign.allocate._decisions import NARROWEST, WIDEST, Granularity, Rules
+from codesign.allocate._decisions import Granularity, Rules
 from codesign.capture import output_to
 from codesign.design import Design, Front, Sensitivity
 from codesign.errors import InputError
@@ -90,30 +90,9 @@ class Pareto(Pass):
     seeded: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for name, budget in self.budgets.items():
-            fine = budget == "target" or (not isinstance(budget, str) and 0 < budget < inf)
-            self._require(f"budgets.{name}", fine, budget, 'a positive number, or "target"')
-        for option, (low, high) in {"weight_bits": self.weight_bits, "activation_bits": self.activation_bits}.items():
-            fine = NARROWEST <= low <= high <= WIDEST
-            self._require(option, fine, f"{low} to {high}", f"{NARROWEST} to {WIDEST} bits, the fewest first")
-        self._require("input_bits", NARROWEST <= self.input_bits <= WIDEST, self.input_bits, "2 to 24")
-        self._require("calibration", self.calibration >= 1, self.calibration, "at least 1 sample")
-        self._require("group_size", self.group_size >= 1, self.group_size, "at least 1 channel")
-        self._require("reuse_factor", self.reuse_factor >= 1, self.reuse_factor, "at least 1")
-        self._require("gap", 0 <= self.gap < 1, self.gap, "at least 0, below 1")
-        self._require("points", isinstance(self.points, str) or self.points >= 2, self.points, "2 or more")
-        self._require(
-            "time_limit_s", self.time_limit_s is None or self.time_limit_s > 0, self.time_limit_s, "a positive number"
-        )
-        if self.activations == "tied":
-            ends = [bits + self.activation_offset for bits in self.weight_bits]
-            found = f"{self.activation_offset}, which makes activations of {ends[0]} to {ends[1]}"
-            fine = ends[0] >= NARROWEST and ends[1] <= WIDEST
-            self._require("activation_offset", fine, found, f"activations of {NARROWEST} to {WIDEST} bits")
+        from codesign.allocate._options import check_options
 
-    def _require(self, option: str, fine: bool, found: object, wanted: str) -> None:
-        if not fine:
-            raise InputError(f"allocate.pareto, {option}", f"{found}", wanted)
+        check_options(self)
 
     def files(self) -> tuple[Path, ...]:
         """The table of measurements."""
@@ -161,8 +140,9 @@ class Pareto(Pass):
             return most
         limit = limits[name]
         if limit is None or not isfinite(limit):
-            hint = "give a number, or name a target that limits it"
-            raise InputError(f"allocate.pareto, budgets.{name}", "the target sets no limit on it", "", hint)
+            hint = "give a number, or add the limit to the target file, where docs/reference/costs.md names one"
+            found = '"target", which sets no limit on it'
+            raise InputError(f"allocate.pareto, budgets.{name}", found, "a positive number", hint)
         return limit
 
     def _search(

@@ -28,6 +28,7 @@ class Flatten(Op):
     features: int | None = None
 
     kind: ClassVar[str] = "flatten"
+    arithmetic: ClassVar[bool] = False
     moves_data: ClassVar[bool] = True
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = (
