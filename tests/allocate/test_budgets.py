@@ -214,7 +214,6 @@ def test_baselines_are_feasible_and_never_better(name: str, options: dict[str, A
         ]
         problem = model.problem().bounded(*bounds)
         best, found = (make_solver(key, "test").solve(problem, Effort()) for key in ("exhaustive", name))
-        assert not found.infeasible
         assert found.bound == -inf
         if found.picks is not None:
             assert problem.feasible(found.picks)

@@ -19,6 +19,9 @@ from codesign.errors import ContractError
 OBJECTIVE = 1e5
 #: By this much less its bound is taken, on that scale: ten times its absolute gap.
 MARGIN = 1e-5
+#: What is smaller, on that scale, is left out of an objective of several sums: its rows, with numbers over ten orders of
+#: magnitude and more, made HiGHS's presolve lose answers. The bound stays one, as no number is negative.
+FINE = 1e-5
 #: A bounded sum's largest number becomes this.
 ROW = 1e3
 #: Added to scaled bounds: more than HiGHS's own tolerance (1e-6), so that it never loses an answer that just meets one.
@@ -71,7 +74,8 @@ class Model:
     @property
     def tolerance(self) -> float:
         """How far the bound stays below an optimum, HiGHS's absolute gap and rounding included."""
-        return 2 * (MARGIN / OBJECTIVE * self.scale + self.rounding)
+        dropped = FINE * len(self.linear.heads) if len(self.shifted[0]) > 1 else 0.0
+        return 2 * ((MARGIN + dropped) / OBJECTIVE * self.scale + self.rounding)
 
     @cached_property
     def rounding(self) -> float:
@@ -162,7 +166,8 @@ class Model:
             goal[:-1] = rest[0] * factor
         else:
             goal[-1] = 1
-            epigraph = csr_array(np.concatenate([rest * factor, -np.ones((len(rest), 1))], axis=1))
+            numbers = np.where(rest * factor < FINE, 0, rest * factor)
+            epigraph = csr_array(np.concatenate([numbers, -np.ones((len(rest), 1))], axis=1))
             constraints.append(linear(epigraph, -np.inf, (self.base - beside) * factor))
         integral = np.zeros(len(goal))
         integral[: self.linear.count] = 1
