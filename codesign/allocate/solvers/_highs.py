@@ -77,6 +77,15 @@ class Model:
         dropped = FINE * len(self.linear.heads) if len(self.shifted[0]) > 1 else 0.0
         return 2 * ((MARGIN + dropped) / OBJECTIVE * self.scale + self.rounding)
 
+    @property
+    def blur(self) -> float:
+        """How far the bound may be too high for an objective of several sums, which choices nearly taken make smaller.
+
+        What counts as taken differs from one by up to 1e-6. It is nothing beside an objective on the scale of its
+        largest number.
+        """
+        return 1e-6 * self.scale if len(self.shifted[0]) > 1 and len(self.linear.sizes) else 0.0
+
     @cached_property
     def rounding(self) -> float:
         """Largest error of the base."""

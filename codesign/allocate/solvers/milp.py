@@ -54,15 +54,22 @@ def minimize(problem: Problem, linear: Linear, gap: float, clock: Clock, known: 
     if fits is None:
         return Solution(known.picks, known.value, known.value)
     found, model = _search(problem, fits, gap, clock, known)
-    while found.picks is not None and found.gap > gap and clock.left > 0:
+    safe = _lowered(found, model)
+    while found.picks is not None and safe.gap > gap and clock.left > 0:
         closer = promising(fits, found.value)
         if closer is None:
             return Solution(found.picks, found.value, found.value)
         if len(closer.sizes) and Model(closer).scale > REFINE * model.scale:
             return _closed(found, model)
-        again, model = _search(problem, closer, gap, clock, found)
-        found = Solution(again.picks, again.value, max(again.bound, min(found.bound, again.value)))
-    return found
+        found, model = _search(problem, closer, gap, clock, safe)
+        lowered = _lowered(found, model)
+        safe = Solution(found.picks, found.value, max(lowered.bound, min(safe.bound, found.value)))
+    return safe
+
+
+def _lowered(found: Solution, model: Model) -> Solution:
+    """With the bound that holds also where numbers are smaller than HiGHS's tolerances."""
+    return Solution(found.picks, found.value, max(found.bound - model.blur, min(model.base - model.rounding, found.bound)))
 
 
 def _search(problem: Problem, linear: Linear, gap: float, clock: Clock, best: Solution) -> tuple[Solution, Model]:
