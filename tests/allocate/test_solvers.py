@@ -3,16 +3,24 @@
 import itertools
 import json
 import sys
+import tracemalloc
 from math import inf
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codesign.allocate._problem import BlackBox, Bound, Problem, Quantity, Sum, Term
+from codesign.allocate._enumerate import Assignments
+from codesign.allocate._problem import BlackBox, Bound, Picks, Problem, Quantity, Sum, Term
 from codesign.allocate.solvers import make_solver
+from codesign.allocate.solvers._clock import Clock
+from codesign.allocate.solvers._dual import Dual
+from codesign.allocate.solvers._elimination import Elimination
+from codesign.allocate.solvers._form import linear_form
+from codesign.allocate.solvers._plan import plan
 from codesign.allocate.solvers._solver import Effort, Solution
 from codesign.errors import InputError
 from tests.builds import finish
@@ -163,6 +171,46 @@ def test_what_is_claimed_with_a_gap_and_a_time_limit_holds(
 def test_exhaustive_is_brute_force_s(seed: int, objective: str, cost: str) -> None:
     problem = random_problem(seed, objective, cost, "chain", 2, most=4)
     check(problem, make_solver("exhaustive", "test").solve(problem, Effort()), brute_force(problem))
+
+
+def test_exhaustive_asks_a_black_box_once_per_assignment_and_stops_in_time() -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def slow(picks: Picks) -> float:
+        asked.append(tuple(picks))
+        sleep(0.001)
+        return -float(sum(picks))
+
+    problem, solver = Problem((2,) * 5, BlackBox("power", slow)), make_solver("exhaustive", "test")
+    assert solver.solve(problem, Effort()) == Solution((1,) * 5, -5.0, -5.0)
+    assert len(asked) == len(set(asked)) == 32
+    asked.clear()
+    stopped = solver.solve(Problem((2,) * 20, BlackBox("power", slow)), Effort(seconds=0.05))
+    assert (stopped.picks is not None, stopped.bound) == (True, -inf)
+    assert len(asked) < 100
+
+
+def test_pinned_decisions_take_no_memory() -> None:
+    """Sixty of them, beside a million assignments."""
+    tracemalloc.start()
+    every = Assignments((1,) * 60 + (32,) * 4)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert every.picks(every.count - 1) == (0,) * 60 + (31,) * 4
+    assert peak < 40 * every.count
+
+
+@pytest.mark.parametrize("pairs", [True, False])
+def test_rounding_of_the_dual_counts_every_table(pairs: bool) -> None:
+    """The largest number of each decision, and of each pair."""
+    terms = [Term((i,), np.array([1.0, 2.0])) for i in range(3)]
+    terms += [Term((i, i + 1), np.full((2, 2), 10.0)) for i in range(2) if pairs]
+    linear = linear_form(Problem((2, 2, 2), Quantity("loss", (Sum(tuple(terms)),))), "test")
+    order = plan(linear)
+    assert order is not None
+    dual = Dual(linear, Elimination(linear, order))
+    dual.maximize(Clock.of(inf))
+    assert dual.rounding == pytest.approx(1e-15 * (26 if pairs else 6), rel=1e-6, abs=0)
 
 
 def network(seed: int, count: int, bounds: int = 2, chain: bool = False) -> Problem:
