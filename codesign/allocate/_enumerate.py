@@ -31,7 +31,7 @@ class Assignments:
         self.count = int(np.prod(np.array(sizes, np.int64)))
         strides = list(accumulate(reversed(sizes[1:]), lambda a, b: a * b, initial=1))[::-1]
         numbers = np.arange(self.count)
-        #: Of every decision that has a choice, small numbers: there may be many pinned ones, and millions of assignments.
+        #: Of decisions with a choice, in small numbers: assignments are millions, and pinned decisions may be many.
         self._columns = {
             index: (numbers // stride % size).astype(np.min_scalar_type(size - 1))
             for index, (stride, size) in enumerate(zip(strides, sizes, strict=True))

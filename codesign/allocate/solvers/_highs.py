@@ -19,8 +19,8 @@ from codesign.errors import ContractError
 OBJECTIVE = 1e5
 #: By this much less its bound is taken, on that scale: ten times its absolute gap.
 MARGIN = 1e-5
-#: What is smaller, on that scale, is left out of an objective of several sums: its rows, with numbers over ten orders of
-#: magnitude and more, made HiGHS's presolve lose answers. The bound stays one, as no number is negative.
+#: What is smaller, on that scale, is left out of an objective of several sums: its rows, with numbers over ten orders
+#: of magnitude and more, made HiGHS's presolve lose answers. The bound stays one, as no number is negative.
 FINE = 1e-5
 #: A bounded sum's largest number becomes this.
 ROW = 1e3

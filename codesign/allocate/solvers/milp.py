@@ -69,7 +69,9 @@ def minimize(problem: Problem, linear: Linear, gap: float, clock: Clock, known: 
 
 def _lowered(found: Solution, model: Model) -> Solution:
     """With the bound that holds also where numbers are smaller than HiGHS's tolerances."""
-    return Solution(found.picks, found.value, max(found.bound - model.blur, min(model.base - model.rounding, found.bound)))
+    return Solution(
+        found.picks, found.value, max(found.bound - model.blur, min(model.base - model.rounding, found.bound))
+    )
 
 
 def _search(problem: Problem, linear: Linear, gap: float, clock: Clock, best: Solution) -> tuple[Solution, Model]:
