@@ -87,7 +87,8 @@ def test_front_is_every_nondominated_point(way: str, search: tuple[Problem, Quan
     with pytest.MonkeyPatch.context() as patch:
         if way != "exhaustive":
             patch.setattr(_front, "enumerable", lambda _: False)
-        found = Search(problem, cost, make_solver(way, "test"), Effort()).every_point()
+        found, whole = Search(problem, cost, make_solver(way, "test"), Effort()).every_point()
+    assert whole
     assert values(problem, cost, found) == wanted
     assert {each.gap for each in found} == {0.0}
     assert all(problem.feasible(each.picks) for each in found)
@@ -135,6 +136,71 @@ def test_a_gap_leaves_no_budget_unmet(search: tuple[Problem, Quantity], gap: flo
     assert min(cost.value(each.picks) for each in found) <= wanted
 
 
+class Hasty(Solver):
+    """The first assignment within the bounds, or none where the loss would have to be small, without a proof."""
+
+    exact: ClassVar[bool] = True
+
+    def solve(self, problem: Problem, effort: Effort) -> Solution:
+        """As when the time was over."""
+        found = [picks for picks in every_assignment(problem) if problem.value(picks) > 2]
+        return Solution(found[0], problem.value(found[0]), 1.0) if found else Solution(None, inf, -inf)
+
+
+def test_a_front_in_too_little_time_is_not_called_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_front, "enumerable", lambda _: False)
+    loss, cost = (
+        Quantity(name, (Sum((Term((0,), np.array(table)),)),))
+        for name, table in (("loss", [4.0, 3.0, 0.0]), ("cost", [3.0, 2.0, 1.0]))
+    )
+    found, whole = Search(Problem((3,), loss), cost, Hasty(), Effort(seconds=1)).every_point()
+    assert not whole
+    assert found == [Found((1,), pytest.approx(2 / 3))]
+
+
+class Unproven(Lazy):
+    """Right, but it cannot say so."""
+
+    def solve(self, problem: Problem, effort: Effort) -> Solution:
+        """Nothing where a bound has to be met, else the best."""
+        best = super().solve(problem, replace(effort, gap=0.0))
+        return Solution(best.picks, best.value, -inf)
+
+
+def test_a_budget_that_can_be_met_is_not_called_a_contradiction() -> None:
+    model = jet_model()
+    bounds = {"bops_campos": Bound(model.costs["bops_campos"], 350_000.0)}
+    text = str(contradiction(model.problem(), bounds, Unproven(), Effort(seconds=1)))
+    assert "the solver found no assignment of bits, though there is one, of bops_campos = " in text
+    assert "wanted: at least" not in text
+
+
+def test_a_relaxation_without_a_proof_is_not_called_the_least() -> None:
+    model = jet_model()
+    cost = model.costs["bops_campos"]
+    text = str(contradiction(model.problem(), {"bops_campos": Bound(cost, 1000.0)}, Unproven(), Effort()))
+    assert "was found to do" in text
+    assert "at least" not in text
+
+
+@pytest.mark.parametrize("solver", ["milp", "lagrangian", "exhaustive"])
+def test_of_equal_losses_a_cover_takes_the_cheapest(solver: str) -> None:
+    """At its dear end, and within the budget."""
+    loss, cost = (
+        Quantity(name, (Sum((Term((0,), np.array(table)),)),))
+        for name, table in (("loss", [1.0, 1.0, 3.0, 3.0, 9.0]), ("cost", [9.0, 8.0, 6.0, 5.0, 1.0]))
+    )
+    problem = Problem((5,), loss)
+    found = Search(problem, cost, make_solver(solver, "test"), Effort()).cover(2, 6.5)
+    assert values(problem, cost, found) == [(1.0, 9.0), (5.0, 3.0), (8.0, 1.0)]
+
+
+def test_a_gap_that_is_not_known_is_none() -> None:
+    problem, cost = Problem((1,), Quantity("loss", (Sum(()),))), Quantity("cost", (Sum(()),))
+    search = Search(problem, cost, Lazy(), Effort())
+    assert search.nondominated([Solution((0,), 0.0, -1.0)]) == [Found((0,), None)]
+
+
 def test_a_gap_leaves_the_least_relaxation() -> None:
     """What a message says to raise a budget to is the smallest number, not one near it."""
     model = jet_model()
@@ -178,7 +244,7 @@ def test_jets_by_epsilon_constraint(solver: str, monkeypatch: pytest.MonkeyPatch
     """The solvers find all of the front themselves."""
     monkeypatch.setattr(_front, "enumerable", lambda _: False)
     model = jet_model()
-    found = Search(model.problem(), model.costs["bops_campos"], make_solver(solver, "test"), Effort()).every_point()
+    found, _ = Search(model.problem(), model.costs["bops_campos"], make_solver(solver, "test"), Effort()).every_point()
     points = [model.point(each.picks, each.gap) for each in found]
     assert cost_and_loss(points) == cost_and_loss(allocated().front.points)
 
