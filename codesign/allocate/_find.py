@@ -1,6 +1,7 @@
 """The front of a model under budgets, by the solver and the number of points that are asked for."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
@@ -17,10 +18,27 @@ from codesign.errors import InputError
 COVER = 32
 
 
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search gave.
+
+    Args:
+        points: Assignments that no other found beats, cost rising.
+        solver: Who found them.
+        whole: Whether there are no others on the front.
+        missed: Costs along the front for which time ran out before any assignment was found.
+    """
+
+    points: list[Found]
+    solver: str
+    whole: bool
+    missed: int = 0
+
+
 def find_front(
     model: Model, budgets: Mapping[str, float], solver: str, points: int | Literal["auto", "all"], effort: Effort
-) -> tuple[list[Found], str, bool]:
-    """The front along the model's first cost, who found it, and whether it is whole.
+) -> SearchResult:
+    """The front along the model's first cost.
 
     Args:
         model: Decisions, loss and costs.
@@ -46,12 +64,13 @@ def find_front(
         raise InputError("allocate.pareto, points", f"'all', with the solver {name}", "a number", "or another solver")
     if all_points:
         found, whole = search.every_point()
-        name = "exhaustive" if few else name
+        result = SearchResult(found, "exhaustive" if few else name, whole)
     else:
-        found, whole = search.cover(points if isinstance(points, int) else COVER, budgets.get(main)), False
-    if not any(main not in bounds or bounds[main].met(each.picks) for each in found):
+        found, missed = search.cover(points if isinstance(points, int) else COVER, budgets.get(main))
+        result = SearchResult(found, name, False, missed)
+    if not any(main not in bounds or bounds[main].met(each.picks) for each in result.points):
         raise contradiction(problem, bounds, chosen, effort)
-    return found, name, whole
+    return result
 
 
 def _automatic(model: Model, few: bool) -> str:

@@ -54,20 +54,23 @@ class Search:
             most = nextafter(self.cost.value(point.picks or ()), -inf)
         return self.nondominated(found), whole and best.bound == inf
 
-    def cover(self, count: int, wanted: float | None) -> list[Found]:
+    def cover(self, count: int, wanted: float | None) -> tuple[list[Found], int]:
         """About ``count`` points, evenly spread over the cost, cost rising.
 
         Args:
             count: Points, two or more.
             wanted: A cost under which the best is wanted exactly; None for none.
+
+        Returns:
+            The points, and at how many costs time ran out before any assignment was found.
         """
         if (at_once := self.solver.front(self.problem, self.cost, self.effort)) is not None:
-            return self.nondominated(at_once)
+            return self.nondominated(at_once), 0
         # A gap is for losses: a cost that is only nearly the least would leave out budgets that can be met.
         cheapest = self.solver.solve(self.problem.minimizing(self.cost), replace(self.effort, gap=0.0)).picks
         best = self._under(inf, self.effort)
         if cheapest is None or best.picks is None:
-            return []
+            return [], 0
         ends = self.cost.value(cheapest), self.cost.value(best.picks)
         budgets = [float(budget) for budget in np.linspace(*ends, count)[:-1]]
         budgets += [wanted] if wanted is not None and wanted < ends[1] else []
@@ -76,8 +79,9 @@ class Search:
             self.effort.progress(f"Pareto points, {self.cost.name} up to {budget:,.0f}", done, len(budgets) + 1)
             found = self._under(budget, self.effort)
             solutions.append(self._cheapest(found)[0] if budget == wanted else found)
+        missed = sum(solution.picks is None for solution in solutions)
         solutions.append(answer(self.problem, cheapest))  # a solver that proves nothing may not find it again
-        return self.nondominated(solutions)
+        return self.nondominated(solutions), missed
 
     def nondominated(self, solutions: Iterable[Solution]) -> list[Found]:
         """Those that no other beats in both loss and cost, cost rising.

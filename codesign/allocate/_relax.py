@@ -30,13 +30,16 @@ def contradiction(problem: Problem, bounds: Mapping[str, Bound], solver: Solver,
             alone.append(f"{name} at least {least}" if solution.gap == 0 else f"{name} = {least} was found to do")
     wanted = " or, the others as they are, ".join(alone)
     if not alone:
-        wanted = f"all of them raised, {_together(problem, bounds, solver, effort)}"
+        raised = "all of them raised" if len(bounds) > 1 else f"{next(iter(bounds))} raised"
+        wanted = f"{raised}, {_together(problem, bounds, solver, effort)}"
     asked = " and ".join(f"{name} = {bound.most:,.10g}" for name, bound in bounds.items())
     together = " together" if len(bounds) > 1 else ""
     found = f"{asked}, which no assignment of bits meets{together}"
     if not solver.exact or effort.seconds < inf:
         found = f"{asked}, for which no assignment of bits was found that meets them{together}; there may be one"
-    hint = "raise the budget, or allow fewer bits (weight_bits, activation_bits, prune)"
+    hint = "raise the budget, or allow fewer bits (weight_bits, activation_bits, activation_offset, prune)"
+    if effort.seconds < inf:
+        hint = f"time_limit_s = {effort.seconds:g} may be too short for this solver; else {hint}"
     return InputError("allocate.pareto, budgets", found, wanted, hint)
 
 

@@ -81,7 +81,7 @@ class Pareto(Pass):
     metric: str = ""
 
     reads: ClassVar[tuple[str, ...]] = ("target", "graph", "dataset", "sensitivity")
-    writes: ClassVar[tuple[str, ...]] = ("front",)
+    writes: ClassVar[tuple[str, ...]] = ("front", "notices")
     distributions: ClassVar[tuple[str, ...]] = ("torch", "scipy", "pymoo")
     seeded: ClassVar[bool] = True
 
@@ -108,19 +108,19 @@ class Pareto(Pass):
         budgets = {name: self._budget(name, most, setup.limits) for name, most in self.budgets.items()}
         with output_to(context.work / "solver.log"):  # HiGHS prints remarks of its own
             effort = Effort(self.gap, self.time_limit_s or inf, context.seed, context.progress)
-            found, solver, complete = find_front(setup.model, budgets, self.solver, self.points, effort)
+            found = find_front(setup.model, budgets, self.solver, self.points, effort)
         front = Front(
             cost=names[0],
-            points=tuple(setup.model.point(each.picks, each.gap) for each in found),
+            points=tuple(setup.model.point(each.picks, each.gap) for each in found.points),
             uniform=setup.uniform(),
             metric=metric,
-            solver=solver,
-            complete=complete,
+            solver=found.solver,
+            complete=found.whole,
             budgets=budgets,
             reuse_factor=self.reuse_factor,
             measurements=measurements,
         )
-        return {"front": front}
+        return {"front": front, "notices": {"allocate.pareto": _late(found.missed, names[0])} if found.missed else {}}
 
     def rules(self) -> Rules:
         """The options that say which widths are allowed."""
@@ -143,3 +143,11 @@ class Pareto(Pass):
             found = '"target", which sets no limit on it'
             raise InputError(f"allocate.pareto, budgets.{name}", found, "a positive number", hint)
         return limit
+
+
+def _late(missed: int, cost: str) -> str:
+    """What to know of a front with holes."""
+    return (
+        f"allocate.pareto: at {missed} values of {cost} time ran out before any bits were found; points may be far "
+        "from the best that there is. Raise time_limit_s"
+    )

@@ -256,7 +256,7 @@ def test_the_choice_beats_every_uniform_assignment_of_at_most_its_cost(granulari
     search = Search(model.problem(), model.costs["bops_campos"], make_solver("lagrangian", "test"), Effort(gap))
     uniform = uniform_points(model, range(5, 12))
     for point in [uniform[index] for index in (2, 10, 17, 25, 32)]:
-        best = search.cover(2, point.costs["bops_campos"])
+        best = search.cover(2, point.costs["bops_campos"])[0]
         found = [model.point(each.picks, each.gap) for each in best]
         (chosen_point,) = [p for p in found if within(p, point.costs)][-1:]
         for other in uniform:

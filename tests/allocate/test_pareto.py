@@ -1,7 +1,6 @@
 """The front against brute force: on random problems, and on the jet tagger."""
 
 import itertools
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from math import ceil, inf
@@ -103,7 +102,7 @@ def test_a_cover_is_of_nondominated_losses_and_has_the_best_under_the_budget(
     problem, cost = search
     points = [(cost.value(picks), problem.value(picks)) for picks in every_assignment(problem)]
     wanted = points[0][0] + share * (max(points)[0] - points[0][0])
-    found = values(problem, cost, Search(problem, cost, make_solver(way, "test"), Effort()).cover(count, wanted))
+    found = values(problem, cost, Search(problem, cost, make_solver(way, "test"), Effort()).cover(count, wanted)[0])
     assert len(found) <= count + 1
     assert all(loss == min(least for other, least in points if other <= cost) for cost, loss in found)
     assert min(loss for _, loss in found) == min(loss for _, loss in points)
@@ -132,8 +131,27 @@ def test_a_gap_leaves_no_budget_unmet(search: tuple[Problem, Quantity], gap: flo
     problem, cost = search
     costs = sorted(cost.value(picks) for picks in every_assignment(problem))
     wanted = costs[0] + share * (costs[-1] - costs[0])
-    found = Search(problem, cost, Lazy(), Effort(gap=gap)).cover(3, wanted)
+    found = Search(problem, cost, Lazy(), Effort(gap=gap)).cover(3, wanted)[0]
     assert min(cost.value(each.picks) for each in found) <= wanted
+
+
+class Late(Lazy):
+    """Has no time left where there are bounds."""
+
+    def solve(self, problem: Problem, effort: Effort) -> Solution:
+        """Nothing, and nothing proven."""
+        late = any(bound.most < inf for bound in problem.bounds)
+        return Solution(None, inf, -inf) if late else super().solve(problem, effort)
+
+
+@settings(deadline=None, max_examples=20)
+@given(searches())
+def test_costs_without_an_answer_are_counted(search: tuple[Problem, Quantity]) -> None:
+    problem, cost = search
+    free = replace(problem, bounds=())
+    found, missed = Search(free, cost, Late(), Effort()).cover(4, None)
+    assert missed == 3
+    assert min(cost.value(each.picks) for each in found) == min(cost.value(p) for p in every_assignment(free))
 
 
 class Hasty(Solver):
@@ -191,7 +209,7 @@ def test_of_equal_losses_a_cover_takes_the_cheapest(solver: str) -> None:
         for name, table in (("loss", [1.0, 1.0, 3.0, 3.0, 9.0]), ("cost", [9.0, 8.0, 6.0, 5.0, 1.0]))
     )
     problem = Problem((5,), loss)
-    found = Search(problem, cost, make_solver(solver, "test"), Effort()).cover(2, 6.5)
+    found = Search(problem, cost, make_solver(solver, "test"), Effort()).cover(2, 6.5)[0]
     assert values(problem, cost, found) == [(1.0, 9.0), (5.0, 3.0), (8.0, 1.0)]
 
 
@@ -314,9 +332,8 @@ def test_impossible_options(options: dict[str, object]) -> None:
     ],
 )
 def test_options_that_do_not_fit_together(options: dict[str, object], message: str) -> None:
-    step: Callable[..., object] = Pareto(**options)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=message):
-        step(measured())
+        Pareto(**options)(measured())  # type: ignore[arg-type]
 
 
 def test_what_is_decided() -> None:
