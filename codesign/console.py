@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,7 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
         console.print(_measures(report, kind))
     for disagreement in report["sensitivity"]["disagreements"]:
         console.print(f"[yellow]metrics disagree:[/] {escape(disagreement)}", soft_wrap=True)
-    for notice in report["notices"]:
-        console.print(f"[dim]note: {escape(notice)}[/]", soft_wrap=True)
+    _show_notices(console, report["notices"])
     for name, value in report["quality"].items():
         both = f"float [bold]{value['float']:.4f}[/], quantized [bold]{value['quantized']:.4f}[/]"
         console.print(f"{escape(name.replace('_', ' '))} on the test split: {both}")
@@ -135,7 +134,11 @@ def show_sensitivity(console: Console, design: Design, directory: Path) -> None:
             console.print(f"[yellow]metrics disagree:[/] {escape(str(item))}", soft_wrap=True)
     if design.has("artifacts") and "sensitivity" in design.artifacts:
         console.print(f"plot: {escape(str(directory / design.artifacts['sensitivity'].path))}", soft_wrap=True)
-    for notice in design.notices.values() if design.has("notices") else ():
+    _show_notices(console, design.notices.values() if design.has("notices") else ())
+
+
+def _show_notices(console: Console, notices: Iterable[str]) -> None:
+    for notice in notices:
         console.print(f"[dim]note: {escape(notice)}[/]", soft_wrap=True)
 
 
@@ -181,6 +184,7 @@ def show_allocation(console: Console, design: Design, directory: Path) -> None:
         limit = f"budget {amount(front.budgets[name])}" if name in front.budgets else "no budget"
         console.print(f"{name} {amount(cost)} (estimated), {limit}")
     console.print(f"plot: {escape(str(directory / design.artifacts['front'].path))}", soft_wrap=True)
+    _show_notices(console, design.notices.values() if design.has("notices") else ())
 
 
 def _standing(index: int, count: int, complete: bool) -> str:

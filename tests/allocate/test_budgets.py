@@ -214,7 +214,6 @@ def test_baselines_are_feasible_and_never_better(name: str, options: dict[str, A
         ]
         problem = model.problem().bounded(*bounds)
         best, found = (make_solver(key, "test").solve(problem, Effort()) for key in ("exhaustive", name))
-        assert not found.infeasible
         assert found.bound == -inf
         if found.picks is not None:
             assert problem.feasible(found.picks)
@@ -257,7 +256,7 @@ def test_the_choice_beats_every_uniform_assignment_of_at_most_its_cost(granulari
     search = Search(model.problem(), model.costs["bops_campos"], make_solver("lagrangian", "test"), Effort(gap))
     uniform = uniform_points(model, range(5, 12))
     for point in [uniform[index] for index in (2, 10, 17, 25, 32)]:
-        best = search.cover(2, point.costs["bops_campos"])
+        best = search.cover(2, point.costs["bops_campos"])[0]
         found = [model.point(each.picks, each.gap) for each in best]
         (chosen_point,) = [p for p in found if within(p, point.costs)][-1:]
         for other in uniform:
@@ -380,7 +379,7 @@ def test_a_cost_and_a_solver_of_another_package(entries: dict[str, list[Entry]])
 
     entries["codesign.costs"] = [Entry("own_cost", Fake)]
     entries["codesign.solvers"] = [Entry("own_solver", Own)]
-    front = Pareto({"own_cost": 24_000}, solver="own_solver", **FEW)(measured()).front
+    front = Pareto({"own_cost": 24_000}, solver="own_solver", points=3, **FEW)(measured()).front
     found = choose(front, None).point
     assert (front.cost, front.solver) == ("own_cost", "own_solver")
     assert found.costs["own_cost"] <= 24_000
@@ -494,3 +493,9 @@ def test_names_with_dots(tmp_path: Path) -> None:
 def test_settings_that_are_wrong(table: dict[str, Any], given: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         pareto_of(tmp_path, table, given)
+
+
+@pytest.mark.parametrize(("solver", "found_by"), [("milp", "exhaustive"), ("greedy", "greedy")])
+def test_few_assignments_are_enumerated_for_an_exact_solver(solver: str, found_by: str) -> None:
+    front = Pareto(solver=solver, **FEW)(measured()).front
+    assert (front.solver, front.complete) == (found_by, found_by == "exhaustive")
