@@ -62,7 +62,7 @@ def compare(budget: float, seeds: list[int], folder: Path, console: Console) -> 
             assert report is not None
             assert not report["failures"], report["failures"]
             results.append(report)
-        accuracies = [report["accuracy"]["quantized"] for report in results]
+        accuracies = [report["quality"]["accuracy"]["quantized"] for report in results]
         measures = [{row["name"]: row["value"] for row in report["measures"]} for report in results]
         rows.append(
             {
@@ -73,7 +73,7 @@ def compare(budget: float, seeds: list[int], folder: Path, console: Console) -> 
                 "accuracies": accuracies,
                 "accuracy_mean": mean(accuracies),
                 "accuracy_stdev": stdev(accuracies) if len(accuracies) > 1 else 0.0,
-                "accuracy_float": results[0]["accuracy"]["float"],
+                "accuracy_float": results[0]["quality"]["accuracy"]["float"],
             }
         )
     return rows

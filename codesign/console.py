@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from codesign import passes
-from codesign.describe import span, with_error
+from codesign.describe import amount, span, with_error
 from codesign.design import Design
 from codesign.engine import PassRun
 from codesign.passes import Pass
@@ -79,7 +79,7 @@ def _short(reason: str, most: int = 3) -> str:
 
 def show_report(console: Console, report: Mapping[str, Any], where: str) -> None:
     """Print the summary of a finished build."""
-    accuracy, environment = report["accuracy"], report["environment"]
+    environment = report["environment"]
     console.print()
     console.print(_layers(report))
     console.print(_checks(report))
@@ -87,13 +87,16 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
         console.print(_measures(report, kind))
     for disagreement in report["sensitivity"]["disagreements"]:
         console.print(f"[yellow]metrics disagree:[/] {escape(disagreement)}", soft_wrap=True)
-    for notice in report["notices"]:
-        console.print(f"[dim]note: {escape(notice)}[/]", soft_wrap=True)
-    both = f"float [bold]{accuracy['float']:.4f}[/], quantized [bold]{accuracy['quantized']:.4f}[/]"
-    console.print(f"accuracy on the test split: {both}")
+    _show_notices(console, report["notices"])
+    for name, value in report["quality"].items():
+        both = f"float [bold]{value['float']:.4f}[/], quantized [bold]{value['quantized']:.4f}[/]"
+        console.print(f"{escape(name.replace('_', ' '))} on the test split: {both}")
     allocation = report["allocation"]
-    place = f"point {allocation['chosen'] + 1} of {len(allocation['front'])} on the Pareto front"
+    place = _standing(allocation["chosen"], len(allocation["front"]), allocation["complete"])
     console.print(f"bits: {place}, {_proof(allocation['front'][allocation['chosen']]['gap'])}; see front.svg")
+    values = {item["name"]: item["value"] for item in report["measures"]}
+    for name, most in allocation["budgets"].items():
+        console.print(f"{name}: {amount(values[name])} (estimated) of the {amount(most)} allowed")
     console.print(f"[dim]flow {environment['flow']}, target {environment['target']}, seed {environment['seed']}[/]")
     if report["failures"]:
         for failure in report["failures"]:
@@ -131,7 +134,11 @@ def show_sensitivity(console: Console, design: Design, directory: Path) -> None:
             console.print(f"[yellow]metrics disagree:[/] {escape(str(item))}", soft_wrap=True)
     if design.has("artifacts") and "sensitivity" in design.artifacts:
         console.print(f"plot: {escape(str(directory / design.artifacts['sensitivity'].path))}", soft_wrap=True)
-    for notice in design.notices.values() if design.has("notices") else ():
+    _show_notices(console, design.notices.values() if design.has("notices") else ())
+
+
+def _show_notices(console: Console, notices: Iterable[str]) -> None:
+    for notice in notices:
         console.print(f"[dim]note: {escape(notice)}[/]", soft_wrap=True)
 
 
@@ -167,15 +174,22 @@ def show_allocation(console: Console, design: Design, directory: Path) -> None:
     table.add_column("bits", justify="right")
     for name, bits in point.bits.items():
         widths = sorted(bits) if isinstance(bits, tuple) else [bits]
-        table.add_row(escape(name), span(widths))
+        pruned = f", {widths.count(0)} of {len(widths)} channels pruned" if 0 < widths.count(0) < len(widths) else ""
+        table.add_row(escape(name), f"{span(widths)}{pruned}")
     console.print(table)
-    place = f"point {design.allocation.index + 1} of {len(front.points)} on the Pareto front"
+    place = _standing(design.allocation.index, len(front.points), front.complete)
     console.print(f"{place}, by {front.metric}, {_proof(point.gap)}")
-    console.print(f"predicted loss increase {point.loss:.4g} (estimated)")
+    console.print(f"predicted loss increase {point.loss:.4g} (estimated; without that of quantized inputs)")
     for name, cost in point.costs.items():
-        limit = f"budget {front.budgets[name]:,.0f}" if name in front.budgets else "no budget"
-        console.print(f"{name} {cost:,.0f} (estimated), {limit}")
+        limit = f"budget {amount(front.budgets[name])}" if name in front.budgets else "no budget"
+        console.print(f"{name} {amount(cost)} (estimated), {limit}")
     console.print(f"plot: {escape(str(directory / design.artifacts['front'].path))}", soft_wrap=True)
+    _show_notices(console, design.notices.values() if design.has("notices") else ())
+
+
+def _standing(index: int, count: int, complete: bool) -> str:
+    """Where the chosen point is among those found."""
+    return f"point {index + 1} of {count} {'on the Pareto front' if complete else 'found'}"
 
 
 def _proof(gap: float | None) -> str:
@@ -200,7 +214,7 @@ def _layers(report: Mapping[str, Any]) -> Table:
         table.add_row(
             escape(row["name"]), span(row["weight_bits"]), str(row["activation_bits"]), str(row["accumulator_bits"]),
             with_error(row["sensitivity"], row["sensitivity_stderr"]),
-            f"{row['costs'][report['allocation']['cost']]:,.0f}",
+            amount(row["costs"][report["allocation"]["cost"]]),
         )  # fmt: skip
     return table
 
@@ -224,6 +238,5 @@ def _measures(report: Mapping[str, Any], kind: str) -> Table:
     table.add_column("unit")
     for row in report["measures"]:
         if row["kind"] == kind:
-            value = f"{row['value']:,.0f}" if abs(row["value"]) >= 1 else f"{row['value']:.4g}"
-            table.add_row(escape(row["name"]), value, row["unit"])
+            table.add_row(escape(row["name"]), amount(row["value"]), row["unit"])
     return table

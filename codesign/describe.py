@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from inspect import cleandoc, getdoc
 from math import floor, isfinite, log10
-from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from codesign.passes import Pass
+from codesign.typed import spelt
 
 
 def with_error(value: float, error: float) -> str:
@@ -18,6 +17,11 @@ def with_error(value: float, error: float) -> str:
         return f"{value:.3g} ± {error:.1g}"
     digits = max(-floor(log10(error)), 0)
     return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def amount(value: float) -> str:
+    """A cost or a measure: thousands apart, digits behind the point where the number is small enough to need them."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
 
 def span(ends: Sequence[int]) -> str:
@@ -47,7 +51,7 @@ def options(step: type[Pass]) -> list[Option]:
     for kind in reversed(step.__mro__):  # options that a pass inherits are described where they are
         helps |= _arguments(cleandoc(kind.__doc__ or ""))
     return [
-        Option(item.name, _spelt(hints[item.name]), _default(item), helps.get(item.name, ""))
+        Option(item.name, spelt(hints[item.name]), _default(item), helps.get(item.name, ""))
         for item in fields(step)  # type: ignore[arg-type]
     ]
 
@@ -72,21 +76,3 @@ def _default(item: Field[Any]) -> str:
     if item.default is MISSING:
         return "required" if item.default_factory is MISSING else repr(item.default_factory())
     return "none" if item.default is None else repr(item.default)
-
-
-#: What plain types are called.
-_NAMES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path"}
-
-
-def _spelt(hint: Any) -> str:
-    """A type in words."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return " or ".join(map(repr, inner))
-    if origin in (Union, UnionType):
-        return " or ".join(_spelt(each) for each in inner if each is not NoneType)
-    if origin is dict:
-        return f"table of {_spelt(inner[1])}"
-    if origin is tuple:
-        return f"list of {_spelt(inner[0])}" if inner[-1] is ... else f"[{', '.join(map(_spelt, inner))}]"
-    return _NAMES.get(hint, getattr(hint, "__name__", str(hint)).lower())

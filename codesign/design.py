@@ -66,10 +66,16 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Split:
-    """Samples of one split: inputs ``[samples, ...]`` per graph input, and class labels ``[samples]``."""
+    """Samples of one split: inputs ``[samples, ...]`` per graph input, class labels ``[samples]``, and targets."""
 
     inputs: tuple[FloatArray, ...]
     labels: IntArray
+    targets: FloatArray | None = None
+
+    @property
+    def wanted(self) -> IntArray | FloatArray:
+        """What the network should give: numbers ``[samples, outputs]`` if there are any, else class indices."""
+        return self.labels if self.targets is None else self.targets
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -81,10 +87,12 @@ class Dataset:
 
     Args:
         inputs: ``[samples, ...]`` float32 per graph input, normalization applied.
-        labels: ``[samples]`` class indices.
+        labels: ``[samples]`` class indices; all 0 where there are none.
         rows: First and last-plus-one row of each split.
         classes: Class names, in label order; may be empty.
         mean, scale: The normalization that was applied per input, ``(raw - mean) / scale``; None if none was.
+        targets: ``[samples, outputs]`` float32, the numbers that the network should give, for one that was trained
+            with squared error; None for a classifier, trained with cross-entropy.
     """
 
     inputs: tuple[FloatArray, ...]
@@ -93,11 +101,13 @@ class Dataset:
     classes: tuple[str, ...] = ()
     mean: tuple[FloatArray, ...] | None = None
     scale: tuple[FloatArray, ...] | None = None
+    targets: FloatArray | None = None
 
     def split(self, name: SplitName) -> Split:
         """The samples of a split."""
         start, stop = self.rows[name]
-        return Split(tuple(x[start:stop] for x in self.inputs), self.labels[start:stop])
+        targets = None if self.targets is None else self.targets[start:stop]
+        return Split(tuple(x[start:stop] for x in self.inputs), self.labels[start:stop], targets)
 
 
 @dataclass(frozen=True)
@@ -195,7 +205,7 @@ class Front:
     Args:
         cost: Name of the cost that the front is along.
         points: The assignments; they meet every budget but that of ``cost``.
-        uniform: Those with one weight width for all layers, by that width.
+        uniform: Those with one weight width for all layers, by that width; pinned tensors keep theirs.
         metric: The sensitivity that predicted the losses.
         solver: Who found them.
         complete: Whether there are no other Pareto-optimal assignments.

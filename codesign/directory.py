@@ -17,7 +17,7 @@ CACHE = ".codesign"
 #: The report's files; a directory without them is not a finished build.
 REPORT_JSON, REPORT_MD = "report.json", "report.md"
 #: Version of report.json: raised when a key is taken away or changes its meaning; new keys may come without it.
-SCHEMA = "codesign-report/3"
+SCHEMA = "codesign-report/4"
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(str(path), f"not JSON: {error}") from error
     table = cast(dict[str, Any], report) if isinstance(report, dict) else {}
-    whole = {"accuracy", "allocation", "checks", "environment", "layers", "measures", "passes"} <= set(table)
+    whole = {"quality", "allocation", "checks", "environment", "layers", "measures", "passes"} <= set(table)
     if not whole or table.get("schema") != SCHEMA:
         raise InputError(str(path), "a report of another version of codesign", SCHEMA, "build again")
     return table

@@ -155,7 +155,8 @@ def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> l
     for step in steps:
         for path in step.files():
             if not is_file(path):
-                raise InputError(f"pass {step.name}", f"file {str(path)!r} is not there", "an existing file")
+                found = f"{str(path)!r} is a folder" if path.is_dir() else f"file {str(path)!r} is not there"
+                raise InputError(f"pass {step.name}", found, "an existing file")
         for program in step.programs():
             tools.find(program)
     return steps
@@ -211,11 +212,11 @@ def _targets(setting: Setting, flow: Flow) -> tuple[list[str], str, str]:
     if not methods:
         raise InputError(f"{setting.where}, {setting.key}", f"no pass of this stage in flow {flow.name!r}", "")
     having = [name for name in methods if option in _options(name)]
-    if not having and len(parts) > 2:
-        lookup(named)  # neither a pass nor an option: say which passes there are
     if not having:
         known = sorted({option for name in methods for option in _options(name)})
-        hint = did_you_mean(option, known)
+        # With a further name, the middle one may have been meant as a pass.
+        passes = [name.split(".")[1] for name in registry() if stage(name) == parts[0]] if len(parts) > 2 else []
+        hint = did_you_mean(option, [*known, *passes])
         raise InputError(f"{setting.where}, {', '.join(methods)}", f"unknown option {option!r}", "", hint)
     return having, option, _entry(having, option, parts[2:], setting)
 

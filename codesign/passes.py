@@ -168,7 +168,7 @@ def registry() -> dict[str, type[Pass]]:
     for room in STAGES:
         for step in in_folder(f"codesign.{room}", Pass).values():
             _register(found, step)
-    for _, step in by_entry_point(ENTRY_POINTS, "pass"):
+    for _, step in by_entry_point(ENTRY_POINTS, "pass", Pass):
         _register(found, step)
     return found
 

@@ -47,19 +47,24 @@ class Data:
 
     Args:
         inputs: ``[samples, ...]``, one array or one per network input.
-        labels: Class indices ``[samples]``.
+        labels: Class indices ``[samples]``; None if there are targets alone.
         train, validation, test: First row and last-plus-one row of each split.
         classes: Class names, in label order.
         normalize: ``standard`` to shift and scale by the training split; ``none`` to leave the inputs as they are.
+        targets: Numbers ``[samples, outputs]`` that the network should give, for one trained with squared error;
+            ``inputs`` for the inputs after normalization (an autoencoder); None for a classifier.
+        train_classes: Names of the only classes that stay in the training and validation splits; empty for all.
     """
 
     inputs: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
-    labels: npt.NDArray[Any]
+    labels: npt.NDArray[Any] | None
     train: tuple[int, int]
     validation: tuple[int, int]
     test: tuple[int, int]
     classes: tuple[str, ...] = ()
     normalize: Literal["standard", "none"] = "none"
+    targets: npt.NDArray[Any] | Literal["inputs"] | None = None
+    train_classes: tuple[str, ...] = ()
 
     def dataset(self) -> Dataset:
         """The data, checked.
@@ -82,7 +87,14 @@ class Data:
         if self.normalize not in ("standard", "none"):
             raise InputError("Data.normalize", repr(self.normalize), "'standard' or 'none'")
         named = {f"input {number}": np.asarray(array) for number, array in enumerate(arrays)}
-        return make_dataset(named, np.asarray(self.labels), rows, tuple(self.classes), self.normalize)
+        if self.labels is None and self.targets is None:
+            raise InputError("Data", "neither labels nor targets", "what the network should give for each sample")
+        labels = np.zeros(len(arrays[0]), np.int64) if self.labels is None else np.asarray(self.labels)
+        targets = self.targets if self.targets is None or isinstance(self.targets, str) else np.asarray(self.targets)
+        classes = tuple(self.classes)
+        return make_dataset(
+            named, labels, rows, classes, self.normalize, targets=targets, train_classes=tuple(self.train_classes)
+        )
 
 
 @dataclass(frozen=True)

@@ -21,17 +21,18 @@ def in_folder(package: str, kind: type[T]) -> dict[str, type[T]]:
     return {name: _only(f"{package}.{name}", kind) for name in names if not name.startswith("_")}
 
 
-def by_entry_point(group: str, sort: str) -> list[tuple[str, type]]:
+def by_entry_point(group: str, sort: str, kind: type[T]) -> list[tuple[str, type[T]]]:
     """What installed packages offer under an entry point group, with its name there.
 
     Args:
         group: The group, such as ``codesign.passes``.
         sort: What it offers, for messages.
+        kind: The class that all of it derives from.
 
     Raises:
-        InputError: A package's offer cannot be imported.
+        InputError: A package's offer cannot be imported, or is no such class.
     """
-    return [(entry.name, _load(entry, sort)) for entry in entry_points(group=group)]
+    return [(entry.name, _load(entry, sort, kind)) for entry in entry_points(group=group)]
 
 
 def plugins(package: str, group: str, kind: type[T], sort: str) -> dict[str, type[T]]:
@@ -42,7 +43,7 @@ def plugins(package: str, group: str, kind: type[T], sort: str) -> dict[str, typ
         InputError: A package's offer cannot be imported.
     """
     found = in_folder(package, kind)
-    for name, offer in by_entry_point(group, sort):
+    for name, offer in by_entry_point(group, sort, kind):
         if found.setdefault(name, offer) is not offer:
             raise claimed(f"{sort} {name!r}", found[name], offer)
     return found
@@ -54,15 +55,16 @@ def claimed(what: str, one: type, other: type) -> ContractError:
     return ContractError(what, f"claimed by {owners}", "one owner", "rename or uninstall one")
 
 
-def _load(entry: EntryPoint, sort: str) -> type:
+def _load(entry: EntryPoint, sort: str, kind: type[T]) -> type[T]:
+    owner = entry.dist.name if entry.dist is not None else "an installed package"
+    where, hint = f"{sort} {entry.name!r} of {owner} ({entry.value})", f"mend or uninstall {owner}"
     try:
-        return entry.load()
+        offer = entry.load()
     except Exception as error:
-        owner = entry.dist.name if entry.dist is not None else "an installed package"
-        found = f"cannot be imported: {type(error).__name__}: {error}"
-        raise InputError(
-            f"{sort} {entry.name!r} of {owner} ({entry.value})", found, "", f"mend or uninstall {owner}"
-        ) from error
+        raise InputError(where, f"cannot be imported: {type(error).__name__}: {error}", "", hint) from error
+    if not (isinstance(offer, type) and issubclass(offer, kind)) or isabstract(offer):
+        raise InputError(where, f"{offer!r}", f"a class that derives from {kind.__module__}.{kind.__name__}", hint)
+    return offer
 
 
 def _only(module: str, kind: type[T]) -> type[T]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from codesign.arrays import FloatArray
 from codesign.design import Split
@@ -18,9 +19,21 @@ def to_tensors(arrays: Mapping[str, FloatArray]) -> dict[str, Tensor]:
 
 
 def split_tensors(split: Split) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Inputs and int64 labels of a split as tensors."""
+    """Inputs of a split, and what is wanted of them: int64 labels or float32 targets."""
     inputs = tuple(torch.tensor(np.asarray(x, np.float32)) for x in split.inputs)
-    return inputs, torch.tensor(np.asarray(split.labels, np.int64))
+    return inputs, torch.tensor(np.asarray(split.wanted, np.int64 if split.targets is None else np.float32))
+
+
+def mean_loss(outputs: Tensor, wanted: Tensor) -> Tensor:
+    """The loss that a network was trained with: cross-entropy for labels, mean squared error for targets.
+
+    Args:
+        outputs: ``[batch, outputs]``.
+        wanted: Class indices ``[batch]``, or numbers ``[batch, outputs]``.
+    """
+    if wanted.is_floating_point():
+        return functional.mse_loss(outputs, wanted)
+    return functional.cross_entropy(outputs, wanted)
 
 
 def role_tensors(node: Node, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -80,7 +80,7 @@ def test_in_memory_gives_the_same_network_as_from_files(tmp_path: Path) -> None:
     assert result.report is not None
     assert result.failures == []
     assert (tmp_path / "out" / "network.qonnx.onnx").read_bytes() == (reference.out / "network.qonnx.onnx").read_bytes()
-    for key in ("accuracy", "allocation", "artifacts", "checks", "input", "layers", "measures", "notices"):
+    for key in ("quality", "allocation", "artifacts", "checks", "input", "layers", "measures", "notices"):
         assert result.report[key] == wanted[key], key
     assert list(files) == ["front.svg", "network.qonnx.onnx", "sensitivity.svg"]
 

@@ -1,9 +1,7 @@
 """The command line: quick help, listings, exit codes."""
 
 import re
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import codesign
 from codesign.describe import options, with_error
 from codesign.passes import registry
 from codesign.shipped import shipped_names
-from tests.builds import QONNX_PASSES, Project, command, copy, finished, make, python, run, surroundings
+from tests.builds import QONNX_PASSES, Project, command, copy, finished, make, python, run
 
 #: Libraries that take long to load.
 HEAVY = ("torch", "hls4ml", "onnx", "scipy", "qonnx", "onnxruntime", "tensorflow")
@@ -67,17 +65,6 @@ def test_loads_nothing_heavy(arguments: list[str]) -> None:
 
 def test_import_loads_nothing_heavy() -> None:
     assert loaded("import codesign") == set()
-
-
-def test_help_takes_less_than_half_a_second() -> None:
-    """The best of five, the process's start included."""
-    times: list[float] = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        done = subprocess.run([*command(), "--help"], env=surroundings(), capture_output=True, text=True, check=True)
-        times.append(time.perf_counter() - begin)
-        assert "Usage" in done.stdout
-    assert min(times) < 0.5, f"seconds: {times}"
 
 
 def test_help_names_every_command_and_an_example() -> None:
@@ -163,7 +150,7 @@ def test_a_build_and_its_summary() -> None:
         assert word in outcome.out
     report = project.report()
     assert report["ok"]
-    assert f"quantized {report['accuracy']['quantized']:.4f}" in outcome.out
+    assert f"quantized {report['quality']['accuracy']['quantized']:.4f}" in outcome.out
     assert (project.out / "report.md").read_text().strip()
 
 

@@ -54,9 +54,10 @@ def test_accuracy_and_budget(built: Path) -> None:
     measures = {row["name"]: row["value"] for row in report["measures"]}
     assert report["ok"]
     assert report["failures"] == []
-    assert report["accuracy"]["float"] >= 0.752
-    assert report["accuracy"]["quantized"] >= report["accuracy"]["float"] - 0.004  # one seed; three are in test_qat
-    assert measures["bops_campos"] <= measures["bops_campos_budget"] == 350_000
+    accuracy = report["quality"]["accuracy"]
+    assert accuracy["float"] >= 0.752
+    assert accuracy["quantized"] >= accuracy["float"] - 0.004  # one seed; three are in test_qat
+    assert measures["bops_campos"] <= report["allocation"]["budgets"]["bops_campos"] == 350_000
     assert measures["bops_campos"] == fsum(layer["costs"]["bops_campos"] for layer in report["layers"])
 
 
@@ -79,15 +80,15 @@ def test_bops_recounted_by_hand_from_the_exported_file(built: Path) -> None:
 
 def test_report_keeps_its_contract(built: Path) -> None:
     report = report_of(built)
-    assert report["schema"] == "codesign-report/3"
-    assert set(report["accuracy"]) == {"float", "quantized"}
+    assert report["schema"] == "codesign-report/4"
+    assert set(report["quality"]["accuracy"]) == {"float", "quantized"}
     keys = {"name", "op", "shape", "params", "weight_bits", "activation_bits", "macs", "costs"}
     keys |= {"sensitivity", "sensitivity_stderr"}
     assert [layer["name"] for layer in report["layers"]] == ["fc1", "fc2", "fc3", "fc4"]
     assert all(keys <= set(layer) for layer in report["layers"])
     assert [layer["params"] for layer in report["layers"]] == [1088, 2080, 1056, 165]
     assert all(set(row) == {"name", "value", "unit", "kind", "pass"} for row in report["measures"])
-    assert {"bops_campos", "bops_campos_allocated", "bops_campos_budget"} <= {row["name"] for row in report["measures"]}
+    assert {"bops_campos", "bops_campos_allocated"} <= {row["name"] for row in report["measures"]}
     assert all({"from", "to", "inputs", "mismatches", "status"} <= set(row) for row in report["checks"])
     assert all(set(row) == {"name", "status", "seconds", "reason"} for row in report["passes"])
     assert {"versions", "seed", "target", "flow"} <= set(report["environment"])
@@ -117,7 +118,7 @@ def test_second_run_is_all_cached_and_show_prints_it_again(built: Path) -> None:
     assert {k: v for k, v in after.items() if k != "passes"} == {k: v for k, v in before.items() if k != "passes"}
     shown = codesign("show", built)
     assert shown.returncode == 0
-    assert f"{before['accuracy']['quantized']:.4f}" in shown.stdout
+    assert f"{before['quality']['accuracy']['quantized']:.4f}" in shown.stdout
 
 
 def test_no_trace_of_the_machine_in_the_firmware(built: Path) -> None:
@@ -128,7 +129,7 @@ def test_no_trace_of_the_machine_in_the_firmware(built: Path) -> None:
 
 def test_markdown_says_the_same(built: Path) -> None:
     report, text = report_of(built), (built / "report.md").read_text()
-    assert f"{report['accuracy']['quantized']:.4f}" in text
+    assert f"{report['quality']['accuracy']['quantized']:.4f}" in text
     for layer in report["layers"]:
         assert f"| {layer['name']} | linear |" in text
     assert text.count("| exact |") == 3

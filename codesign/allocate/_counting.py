@@ -4,14 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-import numpy as np
-
-from codesign.allocate.costs._cost import Activation, Counted, Part
+from codesign.allocate.costs import Activation, Counted, Part
 from codesign.allocate.costs._ways import Step, Way, additions, ways
 from codesign.errors import ContractError
-from codesign.fixed import Fixed
 from codesign.graph import Graph
-from codesign.quantized import Quantized
 
 #: One number for a tensor, or one for each output channel of a weight.
 Each = int | tuple[int, ...]
@@ -78,8 +74,9 @@ class Template:
 
 
 def operations(graph: Graph) -> list[tuple[str, str, bool]]:
-    """Name, kind, and whether it has weights, of every node: what ``Cost.require_rules`` asks for."""
-    return [(node.name, node.op.kind, "weight" in node.op.parameters()) for node in graph.nodes]
+    """Name, kind, and whether it has weights, of every node that adds or multiplies, for ``Cost.require_rules``."""
+    charged = [node for node in graph.nodes if node.op.arithmetic]
+    return [(node.name, node.op.kind, "weight" in node.op.parameters()) for node in charged]
 
 
 def templates(graph: Graph) -> dict[str, Template]:
@@ -128,24 +125,6 @@ def count(graph: Graph, widths: Mapping[str, Each], nonzero: Mapping[str, Each],
     ]
     activations = tuple(Activation(name, prod(shapes[name]), width) for name, width in bits.items())
     return Counted(tuple(parts), activations, paths(graph) if with_paths else ())
-
-
-def count_quantized(quantized: Quantized, *, with_paths: bool = True) -> Counted:
-    """An integer network; ``count`` with the widths of its formats and the zeros among its codes."""
-    graph, formats, codes = quantized.graph, quantized.formats, quantized.codes
-    weights = {each.weight for each in templates(graph).values()}
-    widths = {name: _each(formats[name], codes[name].shape) for name in weights}
-    widths |= {name: int(formats[name].envelope().width) for name in graph.activations()}
-    zeros = {name: tuple(int(np.count_nonzero(channel)) for channel in codes[name]) for name in weights}
-    return count(graph, widths, zeros, with_paths=with_paths)
-
-
-def _each(fixed: Fixed, shape: tuple[int, ...]) -> Each:
-    """Bits of a weight of a shape, or of its channels, where they differ in bits or in their binary point."""
-    if not np.ndim(fixed.width) and not np.ndim(fixed.integer):
-        return int(fixed.width)
-    bits = np.broadcast_to(fixed.width, shape).reshape(shape[0], -1).max(1)
-    return tuple(bits.tolist()) if bits.any() else 0
 
 
 def _one(name: str, width: Each) -> int:

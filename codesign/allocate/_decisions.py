@@ -136,6 +136,10 @@ def _allowed(graph: Graph, rules: Rules) -> dict[str, list[int]]:
             _known(pattern, allowed, "allocate.pareto, bits")
         for name in names:
             allowed[name] = _given(name, bits, name in weights)
+    tied_names = {name for names in rules.ties for name in names}
+    for name in graph.inputs:  # no loss is predicted for them, so that more bits would gain nothing
+        if name not in tied_names:
+            allowed[name] = allowed[name][:1]
     return allowed
 
 

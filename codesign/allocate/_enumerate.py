@@ -5,7 +5,6 @@ from itertools import accumulate
 import numpy as np
 
 from codesign.allocate._problem import Cost, Float64, Picks, Problem, Quantity, Sum
-from codesign.arrays import IntArray
 from codesign.errors import ContractError
 
 #: More assignments than this are not enumerated.
@@ -32,11 +31,16 @@ class Assignments:
         self.count = int(np.prod(np.array(sizes, np.int64)))
         strides = list(accumulate(reversed(sizes[1:]), lambda a, b: a * b, initial=1))[::-1]
         numbers = np.arange(self.count)
-        self._columns: list[IntArray] = [numbers // stride % size for stride, size in zip(strides, sizes, strict=True)]
+        #: Of decisions with a choice, in small numbers: assignments are millions, and pinned decisions may be many.
+        self._columns = {
+            index: (numbers // stride % size).astype(np.min_scalar_type(size - 1))
+            for index, (stride, size) in enumerate(zip(strides, sizes, strict=True))
+            if size > 1
+        }
 
     def picks(self, number: int) -> tuple[int, ...]:
         """The choices of an assignment."""
-        return tuple(int(column[number]) for column in self._columns)
+        return tuple(int(self._columns[i][number]) if i in self._columns else 0 for i in range(len(self.sizes)))
 
     def values(self, cost: Cost) -> Float64:
         """A quantity of all assignments, in plain floats.
@@ -51,9 +55,9 @@ class Assignments:
     def _sum(self, each: Sum) -> Float64:
         total = np.zeros(self.count)
         for index, table in each.unary.items():
-            total += table[self._columns[index]]
+            total += table[self._columns.get(index, 0)]
         for (i, j), table in each.pairs.items():
-            total += table[self._columns[i], self._columns[j]]
+            total += table[self._columns.get(i, 0), self._columns.get(j, 0)]
         return total
 
 

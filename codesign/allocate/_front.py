@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from math import inf, nextafter
+from math import inf, isfinite, nextafter
 
 import numpy as np
 
@@ -35,55 +35,61 @@ class Search:
     solver: Solver
     effort: Effort
 
-    def every_point(self) -> list[Found]:
-        """Every Pareto-optimal assignment, supported or not, cost rising.
+    def every_point(self) -> tuple[list[Found], bool]:
+        """Every Pareto-optimal assignment, supported or not, cost rising; and whether it is proven that these are all.
 
         By enumeration where that is possible; else by epsilon constraint: the least loss under the cost of the point
         before, exclusive; then, of the assignments with that loss, the cheapest.
         """
         if enumerable(self.problem.bounded(Bound(self.cost, inf))):
-            return [Found(picks, 0.0) for picks in all_pareto(self.problem, self.cost)]
-        found: list[Found] = []
-        most = inf
+            return [Found(picks, 0.0) for picks in all_pareto(self.problem, self.cost)], True
+        found: list[Solution] = []
+        whole, most = True, inf
         exactly = replace(self.effort, gap=0.0)
-        while (picks := self._under(most, exactly).picks) is not None:
-            same_loss = Bound(self.problem.objective, self.problem.value(picks))
-            cheapest = self.solver.solve(self.problem.bounded(same_loss).minimizing(self.cost), exactly).picks
-            if cheapest is not None and self.cost.value(cheapest) < self.cost.value(picks):
-                picks = cheapest
-            found.append(Found(picks, 0.0))
+        while (best := self._under(most, exactly)).picks is not None:
+            point, cheapest = self._cheapest(best)
+            whole = whole and best.gap == 0 and cheapest
+            found.append(point)
             self.effort.progress(f"{len(found)} Pareto points", 0, 0)
-            most = nextafter(self.cost.value(picks), -inf)
-        return found[::-1]
+            most = nextafter(self.cost.value(point.picks or ()), -inf)
+        return self.nondominated(found), whole and best.bound == inf
 
-    def cover(self, count: int, wanted: float | None) -> list[Found]:
+    def cover(self, count: int, wanted: float | None) -> tuple[list[Found], int]:
         """About ``count`` points, evenly spread over the cost, cost rising.
 
         Args:
             count: Points, two or more.
             wanted: A cost under which the best is wanted exactly; None for none.
+
+        Returns:
+            The points, and at how many costs time ran out before any assignment was found.
         """
         if (at_once := self.solver.front(self.problem, self.cost, self.effort)) is not None:
-            return self.nondominated(at_once)
+            return self.nondominated(at_once), 0
         # A gap is for losses: a cost that is only nearly the least would leave out budgets that can be met.
         cheapest = self.solver.solve(self.problem.minimizing(self.cost), replace(self.effort, gap=0.0)).picks
         best = self._under(inf, self.effort)
         if cheapest is None or best.picks is None:
-            return []
+            return [], 0
         ends = self.cost.value(cheapest), self.cost.value(best.picks)
         budgets = [float(budget) for budget in np.linspace(*ends, count)[:-1]]
         budgets += [wanted] if wanted is not None and wanted < ends[1] else []
-        solutions = [best]
+        solutions = [self._cheapest(best)[0]]
         for done, budget in enumerate(sorted(budgets), 1):
             self.effort.progress(f"Pareto points, {self.cost.name} up to {budget:,.0f}", done, len(budgets) + 1)
-            solutions.append(self._under(budget, self.effort))
+            found = self._under(budget, self.effort)
+            solutions.append(self._cheapest(found)[0] if budget == wanted else found)
+        missed = sum(solution.picks is None for solution in solutions)
         solutions.append(answer(self.problem, cheapest))  # a solver that proves nothing may not find it again
-        return self.nondominated(solutions)
+        return self.nondominated(solutions), missed
 
     def nondominated(self, solutions: Iterable[Solution]) -> list[Found]:
-        """Those that no other beats in both loss and cost, cost rising."""
+        """Those that no other beats in both loss and cost, cost rising.
+
+        A gap is None where nothing is proven.
+        """
         found = [
-            (self.cost.value(s.picks), s.value, tuple(s.picks), None if s.bound == -inf else s.gap)
+            (self.cost.value(s.picks), s.value, tuple(s.picks), s.gap if isfinite(s.gap) else None)
             for s in solutions
             if s.picks is not None
         ]
@@ -94,6 +100,17 @@ class Search:
                 front.append(Found(picks, gap))
                 least = loss
         return front
+
+    def _cheapest(self, best: Solution) -> tuple[Solution, bool]:
+        """The cheapest assignment with at most the loss of one; and whether it is proven that none is cheaper."""
+        if best.picks is None:
+            return best, False
+        same_loss = Bound(self.problem.objective, best.value)
+        exactly = replace(self.effort, gap=0.0)
+        cheapest = self.solver.solve(self.problem.bounded(same_loss).minimizing(self.cost), exactly)
+        if cheapest.picks is None or self.cost.value(cheapest.picks) >= self.cost.value(best.picks):
+            return best, cheapest.bound >= self.cost.value(best.picks)
+        return answer(self.problem, cheapest.picks, best.bound), cheapest.gap == 0
 
     def _under(self, most: float, effort: Effort) -> Solution:
         return self.solver.solve(self.problem.bounded(Bound(self.cost, most)), effort)

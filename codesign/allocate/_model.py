@@ -11,7 +11,7 @@ from codesign.allocate._counting import count
 from codesign.allocate._decisions import Choice
 from codesign.allocate._pieces import Piece
 from codesign.allocate._problem import BlackBox, Cost, Picks, Problem, Quantity, Sum, Term
-from codesign.allocate.costs._cost import Cost as CostModel
+from codesign.allocate.costs import Cost as CostModel
 from codesign.design import Point
 from codesign.graph import Graph
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from codesign.describe import amount
 from codesign.design import Front
 from codesign.picture import svg
 
@@ -29,11 +30,11 @@ def _panel(plot: Any, front: Front, chosen: int, name: str) -> None:
     label = f"all {len(losses)} Pareto-optimal" if front.complete else "the best found at their cost"
     plot.plot(costs, losses, linestyle=line, marker=".", color="#4c72b0", linewidth=0.8, markersize=4, label=label)
     uniform = [point.costs[name] for point in front.uniform.values()], [point.loss for point in front.uniform.values()]
-    plot.plot(*uniform, "s", color="#777777", fillstyle="none", label="the same weight bits in every layer")
+    plot.plot(*uniform, "s", color="#777777", fillstyle="none", label="uniform weight bits")
     plot.plot(costs[chosen], losses[chosen], "*", color="#dd8452", markersize=14, label="chosen")
     if name in front.budgets:
         most = front.budgets[name]
-        plot.axvline(most, color="#c44e52", linestyle="--", linewidth=1, label=f"budget, {most:,.0f}")
+        plot.axvline(most, color="#c44e52", linestyle="--", linewidth=1, label=f"budget, {amount(most)}")
     if min([*losses, *uniform[1]]) > 0:
         plot.set_yscale("log")
     plot.set_xlabel(f"{name} (estimated)")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import ceil, inf
 
-from codesign.allocate._problem import Bound, Problem, Quantity, Sum, Term
+from codesign.allocate._problem import Bound, Picks, Problem, Quantity, Sum, Term
 from codesign.allocate.solvers._solver import Effort, Solver
 from codesign.errors import InputError
 
@@ -23,17 +23,23 @@ def contradiction(problem: Problem, bounds: Mapping[str, Bound], solver: Solver,
     for name, bound in bounds.items():
         others = [other for key, other in bounds.items() if key != name]
         solution = solver.solve(problem.minimizing(bound.cost).bounded(*others), effort)
+        if solution.picks is not None and problem.bounded(*bounds.values()).feasible(solution.picks):
+            return _missed(bounds, solution.picks)
         if solution.picks is not None and bound.cost.value(solution.picks) > bound.most:
-            alone.append(f"{name} at least {_up(bound.cost.value(solution.picks))}")
+            least = _up(bound.cost.value(solution.picks))
+            alone.append(f"{name} at least {least}" if solution.gap == 0 else f"{name} = {least} was found to do")
     wanted = " or, the others as they are, ".join(alone)
     if not alone:
-        wanted = f"all of them raised, the least together: {_together(problem, bounds, solver, effort)}"
+        raised = "all of them raised" if len(bounds) > 1 else f"{next(iter(bounds))} raised"
+        wanted = f"{raised}, {_together(problem, bounds, solver, effort)}"
     asked = " and ".join(f"{name} = {bound.most:,.10g}" for name, bound in bounds.items())
     together = " together" if len(bounds) > 1 else ""
     found = f"{asked}, which no assignment of bits meets{together}"
     if not solver.exact or effort.seconds < inf:
         found = f"{asked}, for which no assignment of bits was found that meets them{together}; there may be one"
-    hint = "raise the budget, or allow fewer bits (weight_bits, activation_bits, prune)"
+    hint = "raise the budget, or allow fewer bits (weight_bits, activation_bits, activation_offset, prune)"
+    if effort.seconds < inf:
+        hint = f"time_limit_s = {effort.seconds:g} may be too short for this solver; else {hint}"
     return InputError("allocate.pareto, budgets", found, wanted, hint)
 
 
@@ -47,11 +53,20 @@ def _together(problem: Problem, bounds: Mapping[str, Bound], solver: Solver, eff
         for each in bound.cost.sums
     ]
     if not sums:
-        return "not known"
-    picks = solver.solve(problem.minimizing(Quantity("budgets", tuple(sums))), effort).picks
-    if picks is None:
-        return "not known"
-    return ", ".join(f"{name} = {_up(max(cost.value(picks), bounds[name].most))}" for name, cost in costs.items())
+        return "by how much is not known"
+    solution = solver.solve(problem.minimizing(Quantity("budgets", tuple(sums))), effort)
+    if solution.picks is None:
+        return "by how much is not known"
+    raised = [f"{name} = {_up(max(cost.value(solution.picks), bounds[name].most))}" for name, cost in costs.items()]
+    return f"{'the least together' if solution.gap == 0 else 'found to do together'}: {', '.join(raised)}"
+
+
+def _missed(bounds: Mapping[str, Bound], picks: Picks) -> InputError:
+    """For budgets that can be met, as an assignment shows that the solver met only while it looked for less."""
+    asked = " and ".join(f"{name} = {bound.most:,.10g}" for name, bound in bounds.items())
+    costs = ", ".join(f"{name} = {bound.cost.value(picks):,.10g}" for name, bound in bounds.items())
+    found = f"{asked}, for which the solver found no assignment of bits, though there is one, of {costs}"
+    return InputError("allocate.pareto, budgets", found, "", "raise time_limit_s, or use another solver")
 
 
 def _scaled(each: Sum, factor: float) -> Sum:

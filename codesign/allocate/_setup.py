@@ -8,10 +8,10 @@ from codesign.allocate._decisions import Choice, Rules, decisions
 from codesign.allocate._losses import loss_table, nonzero_table
 from codesign.allocate._model import Model, make_model
 from codesign.allocate._pieces import Piece
-from codesign.allocate.costs import make_cost
-from codesign.allocate.costs._cost import Hardware
+from codesign.allocate.costs import Hardware, make_cost
 from codesign.design import Design, Measurement, Point
-from codesign.errors import InputError
+from codesign.errors import InputError, did_you_mean
+from codesign.graph import Graph
 from codesign.starting import Starting
 
 
@@ -30,7 +30,10 @@ class Setup:
     limits: dict[str, float | None]
 
     def uniform(self) -> dict[int, Point]:
-        """The assignments with one weight width for all layers, by it, where activations can follow by the offset."""
+        """The assignments with one weight width for all layers that have a choice, by it.
+
+        Activations follow by the offset, where they can; pinned tensors keep their widths.
+        """
         found: dict[int, Point] = {}
         for bits in range(self.rules.weight_bits[0], self.rules.weight_bits[1] + 1):
             picks = [self._uniform_pick(choices, bits) for choices in self.model.decisions]
@@ -48,6 +51,15 @@ class Setup:
             if all(width == (bits if p.tensor in weights else bits + offset) for p, width in choice.items()):
                 return index
         return None
+
+
+def _check_measured(graph: Graph, measurements: Sequence[Measurement]) -> None:
+    """Refuse a table with a layer that the network does not have: a name misspelt would leave another one out."""
+    names = [node.name for node in graph.weighted()]
+    for row in measurements:
+        if row.layer not in names:
+            found = f"layer {row.layer!r}, which the network does not have"
+            raise InputError("allocate.pareto, measurements", found, "", did_you_mean(row.layer, names))
 
 
 def set_up(
@@ -75,6 +87,7 @@ def set_up(
             tensor that was not measured.
     """
     graph = design.graph
+    _check_measured(graph, measurements)
     hardware = Hardware(design.target, reuse_factor, measurements)
     models = {name: make_cost(name, hardware, "allocate.pareto, budgets or costs") for name in costs}
     choices = decisions(graph, rules)

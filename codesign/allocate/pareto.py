@@ -4,22 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import inf, isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from codesign.allocate._decisions import NARROWEST, WIDEST, Granularity, Rules
+from codesign.allocate._decisions import Granularity, Rules
 from codesign.capture import output_to
 from codesign.design import Design, Front, Sensitivity
 from codesign.errors import InputError
 from codesign.passes import Context, Pass
 
-if TYPE_CHECKING:
-    from codesign.allocate._front import Found
-    from codesign.allocate._model import Model
-
 #: The cost where none is named.
 DEFAULT_COST = "bops_campos"
-#: Points of a front that is too large to be found whole.
-COVER = 32
 
 
 @dataclass(frozen=True)
@@ -52,8 +46,10 @@ class Pareto(Pass):
         solver: "auto" enumerates where there are few assignments, and is "lagrangian" elsewhere, or "evolutionary" for
             costs that are no sums; `codesign solvers` lists them.
         points: How many points of the front: "all", a number for an even cover, or "auto" for all where they can be
-            enumerated, else a cover of 32.
-        gap: How far a point's loss may be from the proven least, as a share of it; 0 for the least itself.
+            enumerated and the solver is exact, else a cover of 32. Where all are enumerated, the solver in the report
+            is "exhaustive".
+        gap: How far a point's loss may be from a proven bound of the least one, as a share of the point's loss; 0 for
+            the least itself.
         time_limit_s: Longest time for one point; the best found until then is taken, with its proven gap.
         reuse_factor: Products that one multiplier does one after another, for the costs bram and latency_cycles; it
             does not change the firmware.
@@ -85,35 +81,14 @@ class Pareto(Pass):
     metric: str = ""
 
     reads: ClassVar[tuple[str, ...]] = ("target", "graph", "dataset", "sensitivity")
-    writes: ClassVar[tuple[str, ...]] = ("front",)
+    writes: ClassVar[tuple[str, ...]] = ("front", "notices")
     distributions: ClassVar[tuple[str, ...]] = ("torch", "scipy", "pymoo")
     seeded: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for name, budget in self.budgets.items():
-            fine = budget == "target" or (not isinstance(budget, str) and 0 < budget < inf)
-            self._require(f"budgets.{name}", fine, budget, 'a positive number, or "target"')
-        for option, (low, high) in {"weight_bits": self.weight_bits, "activation_bits": self.activation_bits}.items():
-            fine = NARROWEST <= low <= high <= WIDEST
-            self._require(option, fine, f"{low} to {high}", f"{NARROWEST} to {WIDEST} bits, the fewest first")
-        self._require("input_bits", NARROWEST <= self.input_bits <= WIDEST, self.input_bits, "2 to 24")
-        self._require("calibration", self.calibration >= 1, self.calibration, "at least 1 sample")
-        self._require("group_size", self.group_size >= 1, self.group_size, "at least 1 channel")
-        self._require("reuse_factor", self.reuse_factor >= 1, self.reuse_factor, "at least 1")
-        self._require("gap", 0 <= self.gap < 1, self.gap, "at least 0, below 1")
-        self._require("points", isinstance(self.points, str) or self.points >= 2, self.points, "2 or more")
-        self._require(
-            "time_limit_s", self.time_limit_s is None or self.time_limit_s > 0, self.time_limit_s, "a positive number"
-        )
-        if self.activations == "tied":
-            ends = [bits + self.activation_offset for bits in self.weight_bits]
-            found = f"{self.activation_offset}, which makes activations of {ends[0]} to {ends[1]}"
-            fine = ends[0] >= NARROWEST and ends[1] <= WIDEST
-            self._require("activation_offset", fine, found, f"activations of {NARROWEST} to {WIDEST} bits")
+        from codesign.allocate._options import check_options
 
-    def _require(self, option: str, fine: bool, found: object, wanted: str) -> None:
-        if not fine:
-            raise InputError(f"allocate.pareto, {option}", f"{found}", wanted)
+        check_options(self)
 
     def files(self) -> tuple[Path, ...]:
         """The table of measurements."""
@@ -121,8 +96,10 @@ class Pareto(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Set up the problem, find the front."""
+        from codesign.allocate._find import find_front
         from codesign.allocate._setup import set_up
         from codesign.allocate.costs._measurements import read_measurements
+        from codesign.allocate.solvers._solver import Effort
 
         metric = self._metric(design.sensitivity)
         measurements = () if self.measurements is None else read_measurements(self.measurements)
@@ -130,19 +107,20 @@ class Pareto(Pass):
         setup = set_up(design, metric, self.rules(), names, self.reuse_factor, measurements, self.calibration)
         budgets = {name: self._budget(name, most, setup.limits) for name, most in self.budgets.items()}
         with output_to(context.work / "solver.log"):  # HiGHS prints remarks of its own
-            found, solver, complete = self._search(setup.model, budgets, context)
+            effort = Effort(self.gap, self.time_limit_s or inf, context.seed, context.progress)
+            found = find_front(setup.model, budgets, self.solver, self.points, effort)
         front = Front(
             cost=names[0],
-            points=tuple(setup.model.point(each.picks, each.gap) for each in found),
+            points=tuple(setup.model.point(each.picks, each.gap) for each in found.points),
             uniform=setup.uniform(),
             metric=metric,
-            solver=solver,
-            complete=complete,
+            solver=found.solver,
+            complete=found.whole,
             budgets=budgets,
             reuse_factor=self.reuse_factor,
             measurements=measurements,
         )
-        return {"front": front}
+        return {"front": front, "notices": {"allocate.pareto": _late(found.missed, names[0])} if found.missed else {}}
 
     def rules(self) -> Rules:
         """The options that say which widths are allowed."""
@@ -161,51 +139,15 @@ class Pareto(Pass):
             return most
         limit = limits[name]
         if limit is None or not isfinite(limit):
-            hint = "give a number, or name a target that limits it"
-            raise InputError(f"allocate.pareto, budgets.{name}", "the target sets no limit on it", "", hint)
+            hint = "give a number, or add the limit to the target file, where docs/reference/costs.md names one"
+            found = '"target", which sets no limit on it'
+            raise InputError(f"allocate.pareto, budgets.{name}", found, "a positive number", hint)
         return limit
 
-    def _search(
-        self, model: "Model", budgets: Mapping[str, float], context: Context
-    ) -> tuple[list["Found"], str, bool]:
-        """The front, who found it, and whether it is whole.
 
-        Raises:
-            InputError: No assignment meets the budgets; the message says how far each would have to be raised.
-        """
-        from codesign.allocate._enumerate import enumerable
-        from codesign.allocate._front import Search
-        from codesign.allocate._problem import BlackBox, Bound
-        from codesign.allocate._relax import contradiction
-        from codesign.allocate.solvers import make_solver
-        from codesign.allocate.solvers._solver import Effort
-
-        main = next(iter(model.costs))
-        bounds: dict[str, Bound] = {name: Bound(model.costs[name], most) for name, most in budgets.items()}
-        problem = model.problem()
-        few = enumerable(problem.bounded(*(Bound(cost, inf) for cost in model.costs.values())))
-        no_sums = any(isinstance(cost, BlackBox) for cost in model.costs.values())
-        name = (
-            self.solver
-            if self.solver != "auto"
-            else "exhaustive"
-            if few
-            else "evolutionary"
-            if no_sums
-            else "lagrangian"
-        )
-        solver = make_solver(name, "allocate.pareto, solver")
-        effort = Effort(self.gap, self.time_limit_s or inf, context.seed, context.progress)
-        others = [bound for key, bound in bounds.items() if key != main]
-        search = Search(problem.bounded(*others), model.costs[main], solver, effort)
-        whole = self.points == "all" or (self.points == "auto" and name == "exhaustive")
-        if whole and not solver.exact:
-            raise InputError(
-                "allocate.pareto, points", f"'all', with the solver {name}", "a number", "or another solver"
-            )
-        count = self.points if isinstance(self.points, int) else COVER
-        found = search.every_point() if whole else search.cover(count, budgets.get(main))
-        within = [each for each in found if main not in bounds or bounds[main].met(each.picks)]
-        if not within:
-            raise contradiction(problem, bounds, solver, effort)
-        return found, name, whole
+def _late(missed: int, cost: str) -> str:
+    """What to know of a front with holes."""
+    return (
+        f"allocate.pareto: at {missed} values of {cost} time ran out before any bits were found; points may be far "
+        "from the best that there is. Raise time_limit_s"
+    )

@@ -11,12 +11,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
-from torch.nn import functional
 
 from codesign.errors import InputError
 from codesign.finetune._network import QuantizedNetwork
 from codesign.passes import Progress
 from codesign.store import write_whole
+from codesign.torch_forward import mean_loss
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Progressing:
 
 @dataclass(frozen=True)
 class Batches:
-    """Quantized inputs ``[samples, ...]`` and labels ``[samples]``."""
+    """Quantized inputs ``[samples, ...]``, and the labels ``[samples]`` or targets ``[samples, outputs]`` wanted."""
 
     inputs: Sequence[Tensor]
-    labels: Tensor
+    wanted: Tensor
 
     def rows(self, index: Tensor) -> "Batches":
         """The samples of an index."""
-        return Batches([x[index] for x in self.inputs], self.labels[index])
+        return Batches([x[index] for x in self.inputs], self.wanted[index])
 
 
 def train(
@@ -116,7 +116,7 @@ def _epoch(
 ) -> None:
     """One pass over the training samples, in an order that only the seed and the epoch decide."""
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
-    order = torch.randperm(len(training.labels), generator=generator)
+    order = torch.randperm(len(training.wanted), generator=generator)
     steps = max(1, len(order) // recipe.batch)
     averaged, current = list(state.average.values()), list(state.parameters.values())
     for step in range(steps):
@@ -140,7 +140,7 @@ def _begin(start: dict[str, Tensor], recipe: Recipe) -> Progressing:
 
 def _step(network: QuantizedNetwork, state: Progressing, batch: Batches) -> None:
     grid = network.quantized_parameters(state.parameters)
-    loss = functional.cross_entropy(network.forward(grid, batch.inputs)[0], batch.labels)
+    loss = mean_loss(network.forward(grid, batch.inputs)[0], batch.wanted)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # pyright: ignore[reportUnknownMemberType]
     state.optimizer.step()  # pyright: ignore[reportUnknownMemberType]
@@ -148,9 +148,9 @@ def _step(network: QuantizedNetwork, state: Progressing, batch: Batches) -> None
 
 @torch.no_grad()
 def _loss(network: QuantizedNetwork, parameters: dict[str, Tensor], data: Batches) -> float:
-    """Mean cross-entropy."""
+    """Mean loss."""
     grid = network.quantized_parameters(parameters)
-    return float(functional.cross_entropy(network.forward(grid, data.inputs)[0], data.labels))
+    return float(mean_loss(network.forward(grid, data.inputs)[0], data.wanted))
 
 
 def _save(state: Progressing, path: Path) -> None:

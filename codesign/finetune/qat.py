@@ -64,9 +64,9 @@ class Qat(Pass):
         network.freeze(design.graph.parameters).mantissa_bits()  # too wide to compute exactly: said before training
 
         def batches(split: Split) -> Batches:
-            inputs, labels = split_tensors(split)
+            inputs, wanted = split_tensors(split)
             with torch.no_grad():  # the input quantizer has nothing to learn: done once
-                return Batches(network.quantized_inputs(inputs), labels)
+                return Batches(network.quantized_inputs(inputs), wanted)
 
         with threads(1):
             state = train(

@@ -1,15 +1,16 @@
 """Checking, splitting and normalizing arrays, wherever they come from."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from codesign.arrays import FloatArray
+from codesign.arrays import FloatArray, IntArray
 from codesign.design import Dataset, SplitName
-from codesign.errors import InputError
+from codesign.errors import InputError, did_you_mean
 
 Array = npt.NDArray[Any]
 
@@ -21,6 +22,8 @@ def make_dataset(
     classes: tuple[str, ...] = (),
     normalize: Literal["standard", "none"] = "none",
     where: str = "data",
+    targets: Array | Literal["inputs"] | None = None,
+    train_classes: tuple[str, ...] = (),
 ) -> Dataset:
     """Make a checked dataset.
 
@@ -31,10 +34,13 @@ def make_dataset(
         classes: Class names in label order; empty if unknown.
         normalize: ``standard`` to shift and scale each feature by the training split's mean and deviation.
         where: The data's name, for messages.
+        targets: Numbers ``[samples, outputs]`` that the network should give; ``inputs`` for the first input as it is
+            after normalization, flattened (an autoencoder); None for a classifier.
+        train_classes: Names of the only classes that stay in the training and validation splits; empty for all.
 
     Raises:
         InputError: Not numbers, NaN or infinite values, lengths that differ, labels or rows out of range,
-            an empty split, or splits that overlap.
+            an empty split, splits that overlap, or a class that is not there.
     """
     _check_labels(where, labels, classes)
     plain: list[FloatArray] = []
@@ -43,10 +49,24 @@ def make_dataset(
         if len(array) != len(labels):
             raise InputError(f"{where}, array {name!r}", f"{len(array)} rows", f"{len(labels)}, as there are labels")
     _check_rows(where, rows, len(labels))
-    start, stop = rows["train"]
+    numbers = None if targets is None or isinstance(targets, str) else _targets(where, targets, len(labels))
     labels = np.asarray(labels, np.int64)
+    if train_classes:
+        kept, rows = _kept(where, labels, classes, rows, train_classes)
+        plain, labels = [x[kept] for x in plain], labels[kept]
+        numbers = None if numbers is None else numbers[kept]
+    dataset = _normalized(Dataset(tuple(plain), labels, dict(rows), classes, targets=numbers), normalize)
+    if isinstance(targets, str):
+        return replace(dataset, targets=dataset.inputs[0].reshape(len(labels), -1))
+    return dataset
+
+
+def _normalized(dataset: Dataset, normalize: Literal["standard", "none"]) -> Dataset:
+    """The inputs shifted and scaled by the training split, if so asked."""
     if normalize == "none":
-        return Dataset(tuple(plain), labels, dict(rows), classes)
+        return dataset
+    start, stop = dataset.rows["train"]
+    plain = dataset.inputs
     mean = tuple(x[start:stop].mean(0, dtype=np.float64) for x in plain)
     deviation = tuple(x[start:stop].std(0, dtype=np.float64) for x in plain)
     # A constant feature is only shifted; rounding may leave it a deviation that is not quite zero.
@@ -54,7 +74,43 @@ def make_dataset(
     shifted: tuple[FloatArray, ...] = tuple(
         ((x - m) / s).astype(np.float32) for x, m, s in zip(plain, mean, scale, strict=True)
     )
-    return Dataset(shifted, labels, dict(rows), classes, mean, scale)
+    return replace(dataset, inputs=shifted, mean=mean, scale=scale)
+
+
+def _targets(where: str, targets: Array, samples: int) -> FloatArray:
+    column = targets[:, None] if targets.ndim == 1 else targets
+    plain = _numbers(f"{where}, targets", column)
+    if plain.ndim != 2 or len(plain) != samples:
+        raise InputError(f"{where}, targets", f"shape {list(targets.shape)}", f"[{samples}, outputs]")
+    return plain
+
+
+def _kept(
+    where: str,
+    labels: IntArray,
+    classes: tuple[str, ...],
+    rows: Mapping[SplitName, tuple[int, int]],
+    train_classes: tuple[str, ...],
+) -> tuple[IntArray, dict[SplitName, tuple[int, int]]]:
+    """Rows that stay, split after split, and where each split is among them."""
+    for name in train_classes:
+        if name not in classes:
+            raise InputError(f"{where}, train_classes", f"no class {name!r}", "", did_you_mean(name, classes))
+    wanted = [classes.index(name) for name in train_classes]
+    parts: list[IntArray] = []
+    moved: dict[SplitName, tuple[int, int]] = {}
+    count = 0
+    for split, (start, stop) in rows.items():
+        part = np.arange(start, stop)
+        if split != "test":
+            part = part[np.isin(labels[start:stop], wanted)]
+        if not part.size:
+            found = f"no row of {', '.join(train_classes)}"
+            raise InputError(f"{where}, split {split!r}", found, "at least one", "see train_classes")
+        parts.append(part)
+        moved[split] = (count, count + len(part))
+        count += len(part)
+    return np.concatenate(parts), moved
 
 
 def _numbers(where: str, array: Array) -> FloatArray:

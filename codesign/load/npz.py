@@ -22,7 +22,12 @@ class Npz(Pass):
         data: The .npz file.
         train, validation, test: First row and last-plus-one row of each split; they must not overlap.
         inputs: Names of the input arrays, [samples, ...] each, in the order of the network's inputs.
-        labels: Name of the class index array, [samples].
+        labels: Name of the class index array, [samples]; empty for none, if there are targets.
+        targets: Name of the array of numbers that the network should give, [samples, outputs], for a network that was
+            trained with squared error; "inputs" for the inputs after normalization (an autoencoder); empty for a
+            classifier.
+        train_classes: Names of the only classes whose rows stay in the training and validation splits, such as the
+            background that an autoencoder learns; empty for all.
         classes: Name of an array with the class names, in label order; empty for none.
         normalize: "standard" subtracts the training split's mean per feature and divides by its standard
             deviation, before the input quantizer; "none" leaves the inputs as they are.
@@ -35,6 +40,8 @@ class Npz(Pass):
     inputs: tuple[str, ...] = ("x",)
     labels: str = "y"
     classes: str = ""
+    targets: str = ""
+    train_classes: tuple[str, ...] = ()
     normalize: Literal["standard", "none"] = "none"
 
     writes: ClassVar[tuple[str, ...]] = ("dataset",)
@@ -56,12 +63,21 @@ class Npz(Pass):
         arrays = self._read()
         return make_dataset(
             inputs={name: arrays[name] for name in self.inputs},
-            labels=arrays[self.labels],
+            labels=self._labels(arrays),
             rows={"train": self.train, "validation": self.validation, "test": self.test},
             classes=self._class_names(arrays),
             normalize=self.normalize,
             where=str(self.data),
+            targets="inputs" if self.targets == "inputs" else arrays.get(self.targets),
+            train_classes=self.train_classes,
         )
+
+    def _labels(self, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        if self.labels:
+            return arrays[self.labels]
+        if not self.targets:
+            raise InputError("load.npz", "neither labels nor targets", "what the network should give for each sample")
+        return np.zeros(len(arrays[self.inputs[0]]), np.int64)
 
     def _class_names(self, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
         if not self.classes:
@@ -72,7 +88,8 @@ class Npz(Pass):
         return tuple(str(name) for name in names)
 
     def _read(self) -> dict[str, npt.NDArray[Any]]:
-        wanted = [*self.inputs, self.labels, *([self.classes] if self.classes else [])]
+        targets = "" if self.targets == "inputs" else self.targets
+        wanted = [*self.inputs, *(name for name in (self.labels, self.classes, targets) if name)]
         try:
             with np.load(self.data, allow_pickle=False) as archive:
                 if missing := [name for name in wanted if name not in archive]:

@@ -84,7 +84,11 @@ def graph_for(module: "nn.Module", dataset: Dataset) -> tuple[Graph, dict[str, s
         found = f"{len(graph.outputs)} outputs, the first of shape {list(shape)}"
         raise InputError("network output", found, "one output of shape [classes], computed by the network")
     classes, largest = shape[-1], int(dataset.labels.max())
-    if largest >= classes:
+    if dataset.targets is not None:
+        if dataset.targets.shape[1] != classes:
+            found = f"{dataset.targets.shape[1]} numbers per sample"
+            raise InputError("targets", found, f"{classes}, one for each of the network's outputs")
+    elif largest >= classes:
         count = int((dataset.labels >= classes).sum())
         found = f"{count} labels out of range, the largest {largest}"
         raise InputError("labels", found, f"0 to {classes - 1}, by the network's outputs")

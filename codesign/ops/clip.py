@@ -41,6 +41,7 @@ class Clip(Op):
     high: Dyadic | None
 
     kind: ClassVar[str] = "clip"
+    arithmetic: ClassVar[bool] = False
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = (
         *("nn.Hardtanh", "nn.ReLU6", "F.hardtanh", "F.hardtanh_", "F.relu6", "F.relu6_"),

@@ -30,6 +30,7 @@ class Concat(Op):
     axis: int
 
     kind: ClassVar[str] = "concat"
+    arithmetic: ClassVar[bool] = False
     torch_targets: ClassVar[tuple[str, ...]] = ("torch.cat", "torch.concat", "torch.concatenate")
 
     @classmethod

@@ -30,6 +30,7 @@ class Flatten(Op):
     features: int | None = None
 
     kind: ClassVar[str] = "flatten"
+    arithmetic: ClassVar[bool] = False
     moves_data: ClassVar[bool] = True
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = ("nn.Flatten", "torch.flatten", "Tensor.flatten")
@@ -95,6 +96,7 @@ class Reshape(Op):
     sizes: Shape
 
     kind: ClassVar[str] = "reshape"
+    arithmetic: ClassVar[bool] = False
     moves_data: ClassVar[bool] = True
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = (

@@ -17,6 +17,7 @@ class Identity(Rewritten):
     """Identity and dropout: the output is the input once training is over."""
 
     kind: ClassVar[str] = "identity"
+    arithmetic: ClassVar[bool] = False
     torch_targets: ClassVar[tuple[str, ...]] = (
         "nn.Identity",
         "nn.Dropout",

@@ -34,6 +34,7 @@ class LeakyRelu(Op):
     shift: int
 
     kind: ClassVar[str] = "leaky_relu"
+    arithmetic: ClassVar[bool] = False
     torch_targets: ClassVar[tuple[str, ...]] = ("nn.LeakyReLU", "F.leaky_relu", "F.leaky_relu_")
 
     @classmethod

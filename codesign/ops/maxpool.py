@@ -34,6 +34,7 @@ class MaxPool(Op):
     windows: Windows
 
     kind: ClassVar[str] = "maxpool"
+    arithmetic: ClassVar[bool] = False
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = (
         "nn.MaxPool1d",

@@ -161,6 +161,8 @@ class Op(ABC):
     #: True if the output is the input wherever it changes at all, so that half an LSB added before the operation
     #: is half an LSB after it.
     keeps_offset: ClassVar[bool] = False
+    #: True if it adds or multiplies, so that cost models need a rule for it; False for comparisons, shifts and moves.
+    arithmetic: ClassVar[bool] = True
     #: True if the operation is linear between finitely many kinks, so that a network of such
     #: operations has a Hessian equal to its Gauss-Newton matrix almost everywhere.
     piecewise_linear: ClassVar[bool] = True

@@ -31,6 +31,7 @@ class Pad(Op):
     after: Shape
 
     kind: ClassVar[str] = "pad"
+    arithmetic: ClassVar[bool] = False
     #: Zero is a code of every format.
     moves_data: ClassVar[bool] = True
     keeps_offset: ClassVar[bool] = True

@@ -22,6 +22,7 @@ class Relu(Op):
     """``max(x, 0)``."""
 
     kind: ClassVar[str] = "relu"
+    arithmetic: ClassVar[bool] = False
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = (
         *("nn.ReLU", "F.relu", "F.relu_", "torch.relu", "torch.relu_", "Tensor.relu", "Tensor.relu_"),

@@ -44,6 +44,7 @@ class Table(Op):
     function: Function
 
     kind: ClassVar[str] = "table"
+    arithmetic: ClassVar[bool] = False
     reads_quantized: ClassVar[bool] = True
     piecewise_linear: ClassVar[bool] = False
     torch_targets: ClassVar[tuple[str, ...]] = (

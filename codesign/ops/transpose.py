@@ -29,6 +29,7 @@ class Transpose(Op):
     order: Shape
 
     kind: ClassVar[str] = "transpose"
+    arithmetic: ClassVar[bool] = False
     moves_data: ClassVar[bool] = True
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = (

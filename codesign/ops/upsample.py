@@ -30,6 +30,7 @@ class Upsample(Op):
     factors: Shape
 
     kind: ClassVar[str] = "upsample"
+    arithmetic: ClassVar[bool] = False
     moves_data: ClassVar[bool] = True
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = (

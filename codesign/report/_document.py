@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from codesign.describe import span, with_error
+from codesign.describe import amount, span, with_error
 from codesign.directory import SCHEMA
 from codesign.engine import PassRun
 
@@ -25,7 +25,7 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
         "schema": SCHEMA,
         "ok": not report["failures"],
         "failures": report["failures"],
-        "accuracy": report["accuracy"],
+        "quality": report["quality"],
         "input": report["input"],
         "sensitivity": report["sensitivity"],
         "layers": report["layers"],
@@ -56,8 +56,8 @@ def markdown(report: Mapping[str, Any]) -> str:
         loader=loader, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
     )
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
-    cast(dict[str, Any], environment.filters)["with_error"] = with_error
-    cast(dict[str, Any], environment.filters)["span"] = span
+    for words in (amount, span, with_error):
+        cast(dict[str, Any], environment.filters)[words.__name__] = words
     return environment.get_template("report.md.j2").render(report)
 
 

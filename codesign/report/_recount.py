@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from codesign.allocate.costs._cost import Activation, Counted, Part, whole
+from codesign.allocate.costs import Activation, Counted, Part
 from codesign.allocate.costs._ways import Step, additions, ways
 from codesign.errors import ContractError
 
@@ -26,29 +26,6 @@ WIDTHS = "widths:"
 FLOAT32_BITS = 24
 
 Values = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One weighted node of a QONNX file.
-
-    Args:
-        name: The node's name.
-        weight_bits: Bits of its weights; of each output channel in turn, where channels have their own.
-        activation_bits: Bits of its input.
-        weights: Number of weights.
-        nonzero: Weights that are not zero.
-        macs: Multiply-accumulates for one sample.
-        parts: The node as costs see it.
-    """
-
-    name: str
-    weight_bits: tuple[int, ...]
-    activation_bits: int
-    weights: int
-    nonzero: int
-    macs: int
-    parts: tuple[Part, ...]
 
 
 def recount(path: Path, *, with_paths: bool = True) -> Counted:
@@ -65,16 +42,6 @@ def recount(path: Path, *, with_paths: bool = True) -> Counted:
     file = _File(onnx.load_model_from_string(path.read_bytes()))
     parts = tuple(part for node in file.weighted for part in file.parts(node))
     return Counted(parts, tuple(file.activations()), file.paths() if with_paths else ())
-
-
-def layers(counted: Counted) -> list[Layer]:
-    """The weighted nodes, in order."""
-    found: list[Layer] = []
-    for node in counted.nodes():
-        parts = tuple(part for part in counted.parts if part.node == node.node)
-        bits, entire = tuple(part.weight_bits for part in parts), whole(parts)
-        found.append(Layer(node.node, bits, node.activation_bits, entire.weights, entire.nonzero, entire.macs, parts))
-    return found
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from codesign.describe import amount
 from codesign.design import Design, Measure, Sensitivity
 from codesign.passes import Context, Pass
 from codesign.sensitivity._ranking import disagreements, groups, ranking, unit
 
 if TYPE_CHECKING:
-    from codesign.allocate.costs._cost import Cost, Part
+    from codesign.allocate.costs import Cost, Part
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,7 @@ class Summary(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Recount, compare with the budgets, gather."""
-        from codesign.allocate.costs import make_cost
-        from codesign.allocate.costs._cost import Hardware
+        from codesign.allocate.costs import Hardware, make_cost
         from codesign.report._recount import recount
 
         front, point = design.front, design.allocation.point
@@ -43,8 +43,6 @@ class Summary(Pass):
         for name, cost in costs.items():
             figures[name] = totals[name], cost.unit
             figures[f"{name}_allocated"] = point.costs[name], cost.unit
-            if name in front.budgets:
-                figures[f"{name}_budget"] = front.budgets[name], cost.unit
         measures = {name: Measure(v, unit, "estimated", self.name) for name, (v, unit) in figures.items()}
         failures = [
             f"{check.start} -> {check.end}: {check.mismatches} of {check.inputs} inputs give other integers"
@@ -53,12 +51,13 @@ class Summary(Pass):
         ]
         for name, total in totals.items():
             if name in front.budgets and total > front.budgets[name]:
-                failures.append(f"{name} {total:,.0f} exceeds the budget of {front.budgets[name]:,.0f}")
+                failures.append(f"{name} {amount(total)} exceeds the budget of {amount(front.budgets[name])}")
             if total > point.costs[name]:
-                failures.append(f"{name} {total:,.0f} is more than the {point.costs[name]:,.0f} that was allocated")
-        accuracy = {key: design.measures[f"accuracy_{key}"].value for key in ("float", "quantized")}
+                failures.append(
+                    f"{name} {amount(total)} is more than the {amount(point.costs[name])} that was allocated"
+                )
         report = {
-            "accuracy": accuracy,
+            "quality": _quality(design.measures),
             "input": _input(design),
             "sensitivity": _sensitivity(design),
             "layers": _layers(design, counted.parts, costs),
@@ -66,6 +65,13 @@ class Summary(Pass):
             "failures": failures,
         }
         return {"measures": measures, "report": report}
+
+
+def _quality(measures: Mapping[str, Measure]) -> dict[str, dict[str, float]]:
+    """Whatever was measured of the float network and of the integers alike, such as ``accuracy``."""
+    ends = "_float", "_quantized"
+    names = [name.removesuffix(ends[0]) for name in measures if name.endswith(ends[0])]
+    return {name: {end[1:]: measures[name + end].value for end in ends} for name in names if name + ends[1] in measures}
 
 
 def _layers(design: Design, parts: Sequence["Part"], costs: Mapping[str, "Cost"]) -> list[dict[str, Any]]:

@@ -28,8 +28,8 @@ class Metric(Pass):
     Args:
         samples: Samples of the training split to use, evenly spread; all of it if it has fewer.
         batch: Most samples held at a time; where nothing is set, as many as fit a cache, 512 at most.
-        loss: What the network was trained with: "cross_entropy" (labels are class indices) or "squared_error"
-            (mean over outputs; labels are numbers, or class indices that stand for one-hot numbers).
+        loss: What the network was trained with: "cross_entropy" (class labels) or "squared_error" (mean over outputs,
+            of targets, or of labels that stand for one-hot numbers). "auto": squared error if the data has targets.
         precision: Arithmetic of the network; sums over samples are always float64.
         device: "auto" takes a GPU if there is one.
         threads: Of torch on the CPU. More can pay for large networks; the last digits may depend on it.
@@ -37,7 +37,7 @@ class Metric(Pass):
 
     samples: int = 16384
     batch: int | None = None
-    loss: Literal["cross_entropy", "squared_error"] = "cross_entropy"
+    loss: Literal["auto", "cross_entropy", "squared_error"] = "auto"
     precision: Literal["float32", "float64"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 1
@@ -112,10 +112,11 @@ class Metric(Pass):
         device = auto if self.device == "auto" else self.device
         dtype = torch.float64 if self.precision == "float64" else torch.float32
         parameters = {name: torch.tensor(value, dtype=dtype, device=device) for name, value in graph.parameters.items()}
-        criterion = CRITERIA[self.loss]
+        usual = "cross_entropy" if data.targets is None else "squared_error"
+        criterion = CRITERIA[usual if self.loss == "auto" else self.loss]
         with threads(self.threads), reproducible():
             made = Objective(graph, criterion, parameters, data, rows, self.batch or _comfortable(graph))
-            criterion.check(made.outputs, torch.as_tensor(data.labels[rows]))
+            criterion.check(made.outputs, torch.as_tensor(data.wanted[rows]))
             yield made
 
 

@@ -81,7 +81,7 @@ class Objective:
             block = slice(total * index // count, total * (index + 1) // count)
             rows = self.rows[block if at_least == 1 else slice(index, None, count)]
             inputs = tuple(torch.as_tensor(np.asarray(x[rows])).to(first) for x in self.data.inputs)
-            labels = torch.as_tensor(np.asarray(self.data.labels[rows]))
+            labels = torch.as_tensor(np.asarray(self.data.wanted[rows]))
             yield Batch(inputs, labels.to(first.device, first.dtype if labels.is_floating_point() else torch.int64))
 
     def part(self, rows: IntArray) -> "Objective":

@@ -5,14 +5,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from codesign.design import Design, Measure
+from codesign.design import Design, Measure, Split
 from codesign.passes import Context, Pass
+from codesign.verify._outputs import both
 
 
 @dataclass(frozen=True)
 class Accuracy(Pass):
-    """Measure the share of test samples put in their class, by the float network and by the exact integers."""
+    """Measure the float network and the exact integers on the test split.
+
+    For class labels, the share of samples put in their class; for targets, the mean squared error.
+    """
 
     reads: ClassVar[tuple[str, ...]] = ("graph", "dataset", "quantized")
     writes: ClassVar[tuple[str, ...]] = ("measures",)
@@ -20,20 +25,16 @@ class Accuracy(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Both networks, on the whole split."""
-        import torch
-
-        from codesign.torch_forward import float_forward, split_tensors, threads, to_tensors
-
         test = design.dataset.split("test")
-        inputs, labels = split_tensors(test)
-        with torch.no_grad(), threads(1):
-            values = float_forward(design.graph, to_tensors(design.graph.parameters), inputs)
-        real = float((values[design.graph.outputs[0]].argmax(1) == labels).double().mean())
-        integers = design.quantized.outputs(test.inputs)[0].values
-        exact = float(np.count_nonzero(integers.argmax(1) == test.labels)) / len(test)
-        return {
-            "measures": {
-                "accuracy_float": Measure(real, "fraction", "simulated", self.name),
-                "accuracy_quantized": Measure(exact, "fraction", "simulated", self.name),
-            }
+        name, unit = ("accuracy", "fraction") if test.targets is None else ("squared_error", "mean over outputs")
+        measures = {
+            f"{name}_{network}": Measure(_quality(outputs, test), unit, "simulated", self.name)
+            for network, outputs in both(design).items()
         }
+        return {"measures": measures}
+
+
+def _quality(outputs: npt.NDArray[np.float64], test: Split) -> float:
+    if test.targets is None:
+        return float(np.count_nonzero(outputs.argmax(1) == test.labels)) / len(test)
+    return float(np.square(outputs - test.targets).mean())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from codesign.allocate.costs._cost import Hardware, Part
+from codesign.allocate.costs import Hardware, Part
 from codesign.allocate.costs.bops_campos import BopsCampos
 from codesign.target import load_target
 

@@ -11,16 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
 
 from codesign.allocate import _counting
-from codesign.allocate.costs import costs
-from codesign.allocate.costs._cost import Counted, Hardware, Measurement
+from codesign.allocate.costs import Counted, Hardware, costs
+from codesign.design import Measurement
 from codesign.errors import ContractError, InputError
 from codesign.export._writer import Writer
 from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
 from codesign.quantized import Quantized
-from codesign.report._recount import layers, recount
+from codesign.report._recount import recount
 from codesign.target import load_target
+from tests.counting import count_quantized, layers
 from tests.networks import Plan, Residual, build_network, plans
 
 many = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
@@ -81,7 +82,7 @@ def by_channel(quantized: Quantized, seed: int) -> tuple[Quantized, dict[str, li
 
 
 def assert_equal_totals(quantized: Quantized, path: Path) -> None:
-    counted, again = _counting.count_quantized(quantized), recount(path)
+    counted, again = count_quantized(quantized), recount(path)
     assert counted.activations == again.activations
     assert counted.paths == again.paths
     # an exporter can't write weights of no bits: a layer of zeros has other bits in the file, and costs nothing
@@ -116,7 +117,7 @@ def test_a_layer_of_zeros_is_free(folder: Path) -> None:
     pruned = replace(network, formats=formats, codes={**network.codes, name: network.codes[name] * 0})
     path = write(pruned, folder / "zeros.onnx")
     assert_equal_totals(pruned, path)
-    assert _counting.count_quantized(pruned).parts[-1].weight_bits == 0
+    assert count_quantized(pruned).parts[-1].weight_bits == 0
     for kind in costs().values():
         assert kind(hardware(pruned.graph)).of_part(recount(path).parts[-1]) == 0
 
@@ -174,9 +175,6 @@ def test_qonnx_counts_the_same(stages: tuple[str, ...], folder: Path) -> None:
     for info in (*model.graph.input, *model.graph.value_info, *model.graph.output):
         if info.type.tensor_type.shape.dim[0].dim_param:
             info.type.tensor_type.shape.dim[0].dim_value = 1
-    for item in model.graph.initializer:  # qonnx reads widths of scalars only, and takes the others for floats
-        if item.name.endswith(".bit_width"):
-            del item.dims[:]
     path = folder / "batch1.onnx"
     onnx.save(model, path)
     counted, own = recount(path), Hardware(load_target("vu13p-l1t", Path()))

@@ -1,7 +1,6 @@
 """The front against brute force: on random problems, and on the jet tagger."""
 
 import itertools
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from math import ceil, inf
@@ -87,7 +86,8 @@ def test_front_is_every_nondominated_point(way: str, search: tuple[Problem, Quan
     with pytest.MonkeyPatch.context() as patch:
         if way != "exhaustive":
             patch.setattr(_front, "enumerable", lambda _: False)
-        found = Search(problem, cost, make_solver(way, "test"), Effort()).every_point()
+        found, whole = Search(problem, cost, make_solver(way, "test"), Effort()).every_point()
+    assert whole
     assert values(problem, cost, found) == wanted
     assert {each.gap for each in found} == {0.0}
     assert all(problem.feasible(each.picks) for each in found)
@@ -102,7 +102,7 @@ def test_a_cover_is_of_nondominated_losses_and_has_the_best_under_the_budget(
     problem, cost = search
     points = [(cost.value(picks), problem.value(picks)) for picks in every_assignment(problem)]
     wanted = points[0][0] + share * (max(points)[0] - points[0][0])
-    found = values(problem, cost, Search(problem, cost, make_solver(way, "test"), Effort()).cover(count, wanted))
+    found = values(problem, cost, Search(problem, cost, make_solver(way, "test"), Effort()).cover(count, wanted)[0])
     assert len(found) <= count + 1
     assert all(loss == min(least for other, least in points if other <= cost) for cost, loss in found)
     assert min(loss for _, loss in found) == min(loss for _, loss in points)
@@ -131,8 +131,92 @@ def test_a_gap_leaves_no_budget_unmet(search: tuple[Problem, Quantity], gap: flo
     problem, cost = search
     costs = sorted(cost.value(picks) for picks in every_assignment(problem))
     wanted = costs[0] + share * (costs[-1] - costs[0])
-    found = Search(problem, cost, Lazy(), Effort(gap=gap)).cover(3, wanted)
+    found = Search(problem, cost, Lazy(), Effort(gap=gap)).cover(3, wanted)[0]
     assert min(cost.value(each.picks) for each in found) <= wanted
+
+
+class Late(Lazy):
+    """Has no time left where there are bounds."""
+
+    def solve(self, problem: Problem, effort: Effort) -> Solution:
+        """Nothing, and nothing proven."""
+        late = any(bound.most < inf for bound in problem.bounds)
+        return Solution(None, inf, -inf) if late else super().solve(problem, effort)
+
+
+@settings(deadline=None, max_examples=20)
+@given(searches())
+def test_costs_without_an_answer_are_counted(search: tuple[Problem, Quantity]) -> None:
+    problem, cost = search
+    free = replace(problem, bounds=())
+    found, missed = Search(free, cost, Late(), Effort()).cover(4, None)
+    assert missed == 3
+    assert min(cost.value(each.picks) for each in found) == min(cost.value(p) for p in every_assignment(free))
+
+
+class Hasty(Solver):
+    """The first assignment within the bounds, or none where the loss would have to be small, without a proof."""
+
+    exact: ClassVar[bool] = True
+
+    def solve(self, problem: Problem, effort: Effort) -> Solution:
+        """As when the time was over."""
+        found = [picks for picks in every_assignment(problem) if problem.value(picks) > 2]
+        return Solution(found[0], problem.value(found[0]), 1.0) if found else Solution(None, inf, -inf)
+
+
+def test_a_front_in_too_little_time_is_not_called_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_front, "enumerable", lambda _: False)
+    loss, cost = (
+        Quantity(name, (Sum((Term((0,), np.array(table)),)),))
+        for name, table in (("loss", [4.0, 3.0, 0.0]), ("cost", [3.0, 2.0, 1.0]))
+    )
+    found, whole = Search(Problem((3,), loss), cost, Hasty(), Effort(seconds=1)).every_point()
+    assert not whole
+    assert found == [Found((1,), pytest.approx(2 / 3))]
+
+
+class Unproven(Lazy):
+    """Right, but it cannot say so."""
+
+    def solve(self, problem: Problem, effort: Effort) -> Solution:
+        """Nothing where a bound has to be met, else the best."""
+        best = super().solve(problem, replace(effort, gap=0.0))
+        return Solution(best.picks, best.value, -inf)
+
+
+def test_a_budget_that_can_be_met_is_not_called_a_contradiction() -> None:
+    model = jet_model()
+    bounds = {"bops_campos": Bound(model.costs["bops_campos"], 350_000.0)}
+    text = str(contradiction(model.problem(), bounds, Unproven(), Effort(seconds=1)))
+    assert "the solver found no assignment of bits, though there is one, of bops_campos = " in text
+    assert "wanted: at least" not in text
+
+
+def test_a_relaxation_without_a_proof_is_not_called_the_least() -> None:
+    model = jet_model()
+    cost = model.costs["bops_campos"]
+    text = str(contradiction(model.problem(), {"bops_campos": Bound(cost, 1000.0)}, Unproven(), Effort()))
+    assert "was found to do" in text
+    assert "at least" not in text
+
+
+@pytest.mark.parametrize("solver", ["milp", "lagrangian", "exhaustive"])
+def test_of_equal_losses_a_cover_takes_the_cheapest(solver: str) -> None:
+    """At its dear end, and within the budget."""
+    loss, cost = (
+        Quantity(name, (Sum((Term((0,), np.array(table)),)),))
+        for name, table in (("loss", [1.0, 1.0, 3.0, 3.0, 9.0]), ("cost", [9.0, 8.0, 6.0, 5.0, 1.0]))
+    )
+    problem = Problem((5,), loss)
+    found = Search(problem, cost, make_solver(solver, "test"), Effort()).cover(2, 6.5)[0]
+    assert values(problem, cost, found) == [(1.0, 9.0), (5.0, 3.0), (8.0, 1.0)]
+
+
+def test_a_gap_that_is_not_known_is_none() -> None:
+    problem, cost = Problem((1,), Quantity("loss", (Sum(()),))), Quantity("cost", (Sum(()),))
+    search = Search(problem, cost, Lazy(), Effort())
+    assert search.nondominated([Solution((0,), 0.0, -1.0)]) == [Found((0,), None)]
 
 
 def test_a_gap_leaves_the_least_relaxation() -> None:
@@ -178,7 +262,7 @@ def test_jets_by_epsilon_constraint(solver: str, monkeypatch: pytest.MonkeyPatch
     """The solvers find all of the front themselves."""
     monkeypatch.setattr(_front, "enumerable", lambda _: False)
     model = jet_model()
-    found = Search(model.problem(), model.costs["bops_campos"], make_solver(solver, "test"), Effort()).every_point()
+    found, _ = Search(model.problem(), model.costs["bops_campos"], make_solver(solver, "test"), Effort()).every_point()
     points = [model.point(each.picks, each.gap) for each in found]
     assert cost_and_loss(points) == cost_and_loss(allocated().front.points)
 
@@ -248,9 +332,8 @@ def test_impossible_options(options: dict[str, object]) -> None:
     ],
 )
 def test_options_that_do_not_fit_together(options: dict[str, object], message: str) -> None:
-    step: Callable[..., object] = Pareto(**options)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=message):
-        step(measured())
+        Pareto(**options)(measured())  # type: ignore[arg-type]
 
 
 def test_what_is_decided() -> None:

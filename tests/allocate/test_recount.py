@@ -12,10 +12,8 @@ from codesign.allocate._decisions import Rules
 from codesign.allocate._model import Model
 from codesign.allocate._problem import Bound
 from codesign.allocate._setup import set_up
-from codesign.allocate.costs import costs, make_cost
-from codesign.allocate.costs._cost import Counted, Hardware
-from codesign.allocate.solvers import make_solver
-from codesign.allocate.solvers._solver import Effort
+from codesign.allocate.costs import Counted, Hardware, costs, make_cost
+from codesign.allocate.solvers import Effort, make_solver
 from codesign.design import Allocation, Design, Measurement, Point
 from codesign.export._writer import Writer
 from codesign.finetune._network import QuantizedNetwork

@@ -3,22 +3,31 @@
 import itertools
 import json
 import sys
+import tracemalloc
 from math import inf
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codesign.allocate._problem import BlackBox, Bound, Problem, Quantity, Sum, Term
+from codesign.allocate._enumerate import Assignments
+from codesign.allocate._problem import BlackBox, Bound, Picks, Problem, Quantity, Sum, Term
 from codesign.allocate.solvers import make_solver
+from codesign.allocate.solvers._clock import Clock
+from codesign.allocate.solvers._dual import Dual
+from codesign.allocate.solvers._elimination import Elimination
+from codesign.allocate.solvers._form import linear_form
+from codesign.allocate.solvers._plan import plan
 from codesign.allocate.solvers._solver import Effort, Solution
 from codesign.errors import InputError
 from tests.builds import finish
 
 EXACT = ("milp", "lagrangian")
 KINDS = ("ties", "whole", "many orders", "real", "below zero")
+DECADES = "fifteen decades"
 
 
 def numbers(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -29,6 +38,8 @@ def numbers(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> np.n
         return rng.integers(0, 100_000, shape).astype(float)
     if kind == "many orders":
         return 10.0 ** rng.uniform(-6, 1, shape)
+    if kind == DECADES:
+        return 10.0 ** rng.uniform(-9, 6, shape)
     return rng.normal(size=shape) if kind == "below zero" else rng.random(shape)
 
 
@@ -109,7 +120,7 @@ def brute_force(problem: Problem) -> float:
 def check(problem: Problem, solution: Solution, best: float) -> None:
     """The optimum itself, or proof that there is none."""
     if best == inf:
-        assert solution.infeasible
+        assert (solution.picks, solution.bound) == (None, inf)
         return
     assert solution.picks is not None
     assert problem.feasible(solution.picks)
@@ -133,11 +144,73 @@ def test_optimum_is_brute_force_s(name: str, problem: Problem) -> None:
     check(problem, make_solver(name, "test").solve(problem, Effort()), brute_force(problem))
 
 
+def wide_problem(seed: int, shape: str) -> Problem:
+    """Losses over fifteen decades, and one budget."""
+    return random_problem(seed, DECADES, "real", shape, 1)
+
+
+@pytest.mark.parametrize("name", EXACT)
+@settings(deadline=None, max_examples=150)
+@given(
+    st.builds(wide_problem, st.integers(0, 2**32 - 1), st.sampled_from(["none", "chain", "random"])),
+    st.sampled_from([1e-3, 1e-2]),
+    st.sampled_from([0.002, 0.01, 0.05, inf]),
+)
+def test_what_is_claimed_with_a_gap_and_a_time_limit_holds(
+    name: str, problem: Problem, gap: float, seconds: float
+) -> None:
+    best = brute_force(problem)
+    solution = make_solver(name, "test").solve(problem, Effort(gap=gap, seconds=seconds))
+    assert solution.bound <= best <= solution.value
+    if seconds == inf and best < inf:
+        assert solution.gap <= gap
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(KINDS), st.sampled_from(KINDS))
 def test_exhaustive_is_brute_force_s(seed: int, objective: str, cost: str) -> None:
     problem = random_problem(seed, objective, cost, "chain", 2, most=4)
     check(problem, make_solver("exhaustive", "test").solve(problem, Effort()), brute_force(problem))
+
+
+def test_exhaustive_asks_a_black_box_once_per_assignment_and_stops_in_time() -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def slow(picks: Picks) -> float:
+        asked.append(tuple(picks))
+        sleep(0.001)
+        return -float(sum(picks))
+
+    problem, solver = Problem((2,) * 5, BlackBox("power", slow)), make_solver("exhaustive", "test")
+    assert solver.solve(problem, Effort()) == Solution((1,) * 5, -5.0, -5.0)
+    assert len(asked) == len(set(asked)) == 32
+    asked.clear()
+    stopped = solver.solve(Problem((2,) * 20, BlackBox("power", slow)), Effort(seconds=0.05))
+    assert (stopped.picks is not None, stopped.bound) == (True, -inf)
+    assert len(asked) < 100
+
+
+def test_pinned_decisions_take_no_memory() -> None:
+    """Sixty of them, beside a million assignments."""
+    tracemalloc.start()
+    every = Assignments((1,) * 60 + (32,) * 4)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert every.picks(every.count - 1) == (0,) * 60 + (31,) * 4
+    assert peak < 40 * every.count
+
+
+@pytest.mark.parametrize("pairs", [True, False])
+def test_rounding_of_the_dual_counts_every_table(pairs: bool) -> None:
+    """The largest number of each decision, and of each pair."""
+    terms = [Term((i,), np.array([1.0, 2.0])) for i in range(3)]
+    terms += [Term((i, i + 1), np.full((2, 2), 10.0)) for i in range(2) if pairs]
+    linear = linear_form(Problem((2, 2, 2), Quantity("loss", (Sum(tuple(terms)),))), "test")
+    order = plan(linear)
+    assert order is not None
+    dual = Dual(linear, Elimination(linear, order))
+    dual.maximize(Clock.of(inf))
+    assert dual.rounding == pytest.approx(1e-15 * (26 if pairs else 6), rel=1e-6, abs=0)
 
 
 def network(seed: int, count: int, bounds: int = 2, chain: bool = False) -> Problem:
@@ -176,7 +249,7 @@ def test_when_time_is_over_the_bound_holds(name: str, seconds: float, chain: boo
     best = make_solver(name, "test").solve(problem, Effort(gap=1e-4))
     solution = make_solver(name, "test").solve(problem, Effort(seconds=seconds))
     assert solution.bound <= best.value
-    assert not solution.infeasible
+    assert solution.picks is not None or solution.bound < inf
     assert solution.value >= best.bound
     assert solution.picks is None or problem.feasible(solution.picks)
 
@@ -198,7 +271,7 @@ def test_no_decisions_and_impossible_bounds(name: str) -> None:
     loss = Quantity("loss", (Sum((Term((0,), np.array([1.0, 0.0])),)),))
     solver = make_solver(name, "test")
     assert solver.solve(Problem((), Quantity("loss", (Sum(()),))), Effort()).picks == ()
-    assert solver.solve(Problem((2,), loss, (Bound(loss, -inf),)), Effort()).infeasible
+    assert solver.solve(Problem((2,), loss, (Bound(loss, -inf),)), Effort()).bound == inf
     assert solver.solve(Problem((2,), loss, (Bound(loss, 0.0),)), Effort()).picks == (1,)
     never = Quantity("cost", (Sum((Term((0,), np.array([1.0, inf])),)),))
     assert solver.solve(Problem((2,), loss, (Bound(never, 5.0),)), Effort()).picks == (0,)
@@ -226,7 +299,7 @@ def test_bounds_that_contradict_each_other(name: str, chain: bool) -> None:
     cost = problem.bounds[0].cost
     opposite = Quantity("least", (Sum(tuple(Term(t.decisions, -t.table) for t in cost.sums[0].terms)),))
     contradiction = problem.bounded(Bound(opposite, -1.01 * problem.bounds[0].most))
-    assert make_solver(name, "test").solve(contradiction, Effort(gap=1e-4)).infeasible
+    assert make_solver(name, "test").solve(contradiction, Effort(gap=1e-4)).bound == inf
 
 
 @pytest.mark.parametrize("name", EXACT)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from codesign.allocate.choose import choose
-from codesign.allocate.costs._cost import Hardware
+from codesign.allocate.costs import Hardware
 from codesign.allocate.costs.bops_campos import BopsCampos
 from codesign.design import Design
 from codesign.engine import encode
@@ -19,9 +19,10 @@ from codesign.finetune._straight_through import Grid, round_weights, truncate
 from codesign.finetune.qat import Qat
 from codesign.fixed import Fixed, quantize
 from codesign.passes import Context
-from codesign.report._recount import layers, recount
+from codesign.report._recount import recount
 from codesign.starting import Starting
 from codesign.store import Store
+from tests.counting import layers
 from tests.jets import allocated, loaded
 
 

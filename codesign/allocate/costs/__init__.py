@@ -2,9 +2,11 @@
 
 from functools import cache
 
-from codesign.allocate.costs._cost import Cost, Hardware
+from codesign.allocate.costs._cost import Activation, Cost, Counted, Hardware, Part, whole
 from codesign.errors import InputError, did_you_mean
 from codesign.plugins import plugins
+
+__all__ = ["Activation", "Cost", "Counted", "Hardware", "Part", "costs", "make_cost", "whole"]
 
 ENTRY_POINTS = "codesign.costs"
 

@@ -128,13 +128,8 @@ class Cost(ABC):
     unit: ClassVar[str]
     #: Kinds of operations with weights that it has a rule for.
     weighted: ClassVar[frozenset[str]] = frozenset({"linear", "conv"})
-    #: Kinds of operations without weights that it has a rule for, or that cost nothing by it.
-    unweighted: ClassVar[frozenset[str]] = frozenset(
-        {
-            *("add", "affine", "avgpool", "clip", "concat", "flatten", "identity", "leaky_relu", "maxpool", "mean"),
-            *("mul", "pad", "relu", "reshape", "sub", "sum", "table", "transpose", "upsample"),
-        }
-    )
+    #: Kinds of operations that add or multiply without weights, and that it has a rule for, be it that they are free.
+    unweighted: ClassVar[frozenset[str]] = frozenset({"add", "affine", "avgpool", "mean", "mul", "sub", "sum"})
     #: "sum": over all parts. "longest path": over the parts on a way from input to output, the largest of all ways.
     #: "black box": only ``total`` knows; a solver must take such costs.
     form: ClassVar[str] = "sum"
@@ -181,7 +176,7 @@ class Cost(ABC):
 
         Args:
             name: The cost's name.
-            operations: Node name, operation kind and whether it has weights, per node.
+            operations: Node name, operation kind and whether it has weights, per node that adds or multiplies.
 
         Raises:
             InputError: One has none; names it, and the file to add it to.

@@ -21,11 +21,11 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-                raise InputError(
-                    f"measurements {path}", f"no column {', '.join(missing)}", f"a first line with {','.join(COLUMNS)}"
-                )
+            reader = csv.DictReader(file, strict=True, skipinitialspace=True)
+            names = list(reader.fieldnames or ())
+            if missing := [name for name in COLUMNS if name not in names]:
+                found = f"no column {', '.join(missing)}, but {names}"
+                raise InputError(f"measurements {path}", found, f"a first line with {','.join(COLUMNS)}")
             rows = [_row(path, reader.line_num, row) for row in reader]
     except FileNotFoundError as error:
         raise InputError(f"measurements {path}", "no such file", "a CSV file") from error

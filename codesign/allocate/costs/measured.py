@@ -48,7 +48,9 @@ class Measured(Cost):
                 f"cost measured, layer {part.node!r}",
                 "no measurement",
                 "one at least of every layer",
-                f"measured: {', '.join(self.tables) or 'no layer'}",
+                f"measured: {', '.join(self.tables)}"
+                if self.tables
+                else "name a table: allocate.measurements=FILE.csv",
             )
         value = self.tables[part.node](part.weight_bits, part.activation_bits)
         if np.isnan(value):

@@ -2,9 +2,11 @@
 
 from functools import cache
 
-from codesign.allocate.solvers._solver import Solver
+from codesign.allocate.solvers._solver import Effort, Solution, Solver, answer
 from codesign.errors import InputError, did_you_mean
 from codesign.plugins import plugins
+
+__all__ = ["Effort", "Solution", "Solver", "answer", "make_solver", "solvers"]
 
 ENTRY_POINTS = "codesign.solvers"
 

@@ -76,7 +76,7 @@ class Dual:
     def rounding(self) -> float:
         """Largest error of its values."""
         rows = np.abs(self.linear.objective[0]) + self.prices @ np.abs(self.linear.rows)
-        return 1e-15 * float(np.maximum.reduceat(rows, self.linear.starts[:-1]).sum() + abs(self.linear.offsets[0]))
+        return 1e-15 * float(np.maximum.reduceat(rows, self.linear.heads).sum() + abs(self.linear.offsets[0]))
 
     def maximize(self, clock: Clock) -> None:
         """Cutting planes (Kelley 1960) in a box around the best prices (Marsten, Hogan and Blankenship 1975).
@@ -145,5 +145,5 @@ class Dual:
 
 def _spread(linear: Linear, table: Float64) -> Float64:
     """How far apart the largest and the least sum can be at most ``[sums]``."""
-    heads = np.concatenate([linear.starts[:-1], linear.pair_starts[:-1]])
+    heads = linear.heads
     return (np.maximum.reduceat(table, heads, axis=1) - np.minimum.reduceat(table, heads, axis=1)).sum(axis=1)

@@ -1,6 +1,7 @@
 """The linear form of a problem, and of what is left of it with fewer choices."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -116,11 +117,17 @@ def fitting(linear: Linear) -> Linear | None:
 
 
 def promising(linear: Linear, value: float) -> Linear | None:
-    """A problem without the choices with which no assignment is better than a value, as each alone shows."""
+    """A problem without the choices with which no assignment is better than a value, as each alone shows.
+
+    Entries of pairs that alone exceed the value are lowered to what still exceeds it: they rule out the same
+    assignments, and the numbers that are left are of one size.
+    """
     low, more = linear.least(linear.objective)
     excess = value - (low + linear.offsets)
-    slack = 1e-12 * (abs(value) + np.abs(low) + np.abs(linear.offsets))
-    return restricted(linear, every(more <= (excess + slack)[:, None]))
+    excess += 1e-12 * (abs(value) + np.abs(low) + np.abs(linear.offsets))
+    rest = linear.shifted(linear.objective)[0]
+    lowered = linear.objective - np.maximum(rest - 2 * np.abs(excess)[:, None], 0)
+    return restricted(replace(linear, objective=lowered), every(more <= excess[:, None]))
 
 
 def _quantity(cost: Cost, solver: str) -> Quantity:

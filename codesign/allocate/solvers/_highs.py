@@ -17,6 +17,11 @@ from codesign.errors import ContractError
 
 #: The objective's largest number becomes this, so that HiGHS's absolute gap (1e-6) is far below what counts.
 OBJECTIVE = 1e5
+#: By this much less its bound is taken, on that scale: ten times its absolute gap.
+MARGIN = 1e-5
+#: What is smaller, on that scale, is left out of an objective of several sums: its rows, with numbers over ten orders
+#: of magnitude and more, made HiGHS's presolve lose answers. The bound stays one, as no number is negative.
+FINE = 1e-5
 #: A bounded sum's largest number becomes this.
 ROW = 1e3
 #: Added to scaled bounds: more than HiGHS's own tolerance (1e-6), so that it never loses an answer that just meets one.
@@ -65,6 +70,28 @@ class Model:
     def scale(self) -> float:
         """The largest number of the objective."""
         return float(self.shifted[0].max(initial=0)) or 1.0
+
+    @property
+    def tolerance(self) -> float:
+        """How far the bound stays below an optimum, HiGHS's absolute gap and rounding included."""
+        dropped = FINE * len(self.linear.heads) if len(self.shifted[0]) > 1 else 0.0
+        return 2 * ((MARGIN + dropped) / OBJECTIVE * self.scale + self.rounding)
+
+    @property
+    def blur(self) -> float:
+        """How far the bound may be too high for an objective of several sums, which choices nearly taken make smaller.
+
+        What counts as taken differs from one by up to 1e-6. It is nothing beside an objective on the scale of its
+        largest number.
+        """
+        return 1e-6 * self.scale if len(self.shifted[0]) > 1 and len(self.linear.sizes) else 0.0
+
+    @cached_property
+    def rounding(self) -> float:
+        """Largest error of the base."""
+        linear = self.linear
+        least = np.minimum.reduceat(linear.objective, linear.heads, axis=1) if len(linear.sizes) else linear.objective
+        return 1e-14 * float((np.abs(least).sum(axis=1) + np.abs(linear.offsets)).max(initial=0))
 
     @cached_property
     def unit(self) -> float:
@@ -148,7 +175,8 @@ class Model:
             goal[:-1] = rest[0] * factor
         else:
             goal[-1] = 1
-            epigraph = csr_array(np.concatenate([rest * factor, -np.ones((len(rest), 1))], axis=1))
+            numbers = np.where(rest * factor < FINE, 0, rest * factor)
+            epigraph = csr_array(np.concatenate([numbers, -np.ones((len(rest), 1))], axis=1))
             constraints.append(linear(epigraph, -np.inf, (self.base - beside) * factor))
         integral = np.zeros(len(goal))
         integral[: self.linear.count] = 1
@@ -170,7 +198,8 @@ class Model:
         if result.status == 2:
             return Outcome(None, inf, stopped=False)
         dual = result.mip_dual_bound
-        bound = self.base if dual is None or not isfinite(dual) else self.base + max(float(dual) - 1e-5, 0) / factor
+        above = 0.0 if dual is None or not isfinite(dual) else max(float(dual) - MARGIN, 0) / factor
+        bound = self.base + above - self.rounding
         own = None if result.x is None else self._rounded(np.asarray(result.x, np.float64))
         return Outcome(own, bound, stopped=result.status == 1)
 

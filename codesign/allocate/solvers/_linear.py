@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from codesign.allocate._problem import Float64, Picks
+from codesign.allocate._problem import Float64
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -71,6 +71,11 @@ class Linear:
         return self.count + np.concatenate([[0], np.cumsum(self.pair_sizes)]).astype(np.int64)
 
     @cached_property
+    def heads(self) -> Ints:
+        """First place of each decision and of each pair ``[decisions + pairs]``."""
+        return np.concatenate([self.starts[:-1], self.pair_starts[:-1]])
+
+    @cached_property
     def entry_pair(self) -> Ints:
         """Pair of each entry ``[entries]``."""
         return np.repeat(np.arange(len(self.pairs)), self.pair_sizes)
@@ -97,11 +102,6 @@ class Linear:
         picks = self.settled.copy()
         picks[self.decisions] = self.choices[self.starts[:-1] + own]
         return tuple(picks.tolist())
-
-    def own(self, picks: Picks) -> Ints:
-        """The choices of the open decisions, from an assignment of the whole problem that keeps to them."""
-        wanted = np.asarray(picks, np.int64)[self.decisions]
-        return np.nonzero(self.choices == wanted[self.owner])[0] - self.starts[:-1]
 
     def least(self, table: Float64) -> tuple[Float64, Float64]:
         """A lower bound of each sum, and how much more it is at least with each choice.
@@ -133,8 +133,7 @@ class Linear:
         """The sums less each decision's and pair's least number ``[sums, places]``, and what was taken ``[sums]``."""
         if not len(self.sizes):
             return table, np.zeros(len(table))
-        heads = np.concatenate([self.starts[:-1], self.pair_starts[:-1]])
-        least = np.minimum.reduceat(table, heads, axis=1)
+        least = np.minimum.reduceat(table, self.heads, axis=1)
         return table - np.repeat(least, np.concatenate([self.sizes, self.pair_sizes]), axis=1), least.sum(axis=1)
 
 

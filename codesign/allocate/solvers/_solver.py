@@ -14,7 +14,8 @@ class Effort:
     """How hard to try.
 
     Args:
-        gap: Relative distance to the proven bound at which an answer is good enough; 0 for the optimum itself.
+        gap: Distance to the proven bound, as a share of the answer, at which it is good enough; 0 for the optimum
+            itself.
         seconds: Longest time; the best answer until then is returned with its bound.
         seed: For solvers that draw numbers.
         progress: Told how far a solver is.
@@ -43,15 +44,13 @@ class Solution:
 
     @property
     def gap(self) -> float:
-        """``(value - bound) / |value|``: how far the answer can be from the optimum; 0 for an optimum."""
+        """``(value - bound) / |value|``: how far the answer can be from the optimum, as a share of the answer.
+
+        0 for an optimum; infinite where nothing is proven, and for an answer of 0 that is not proven.
+        """
         if self.value <= self.bound:
             return 0.0
         return (self.value - self.bound) / abs(self.value) if self.value else inf
-
-    @property
-    def infeasible(self) -> bool:
-        """Whether it is proven that no assignment meets the bounds."""
-        return self.picks is None and self.bound == inf
 
 
 def answer(problem: Problem, picks: tuple[int, ...] | None, bound: float = -inf) -> Solution:

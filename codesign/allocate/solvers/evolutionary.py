@@ -20,8 +20,8 @@ POPULATION, GENERATIONS = 100, 200
 class Evolutionary(Solver):
     """Search by crossing and mutating assignments, as EQ-Net and Evol-Q do (pymoo's NSGA-II).
 
-    It takes any cost, asks for it some 20,000 times, and proves nothing. The uniform assignments are in the first
-    generation, so that it is never worse than they are.
+    It takes any cost, asks for it some 20,000 times, and proves nothing. The assignments of `uniform` are in
+    the first generation, so that it is never worse than that.
     """
 
     black_boxes: ClassVar[bool] = True

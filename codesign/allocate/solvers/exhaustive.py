@@ -5,7 +5,8 @@ from math import inf
 from typing import ClassVar
 
 from codesign.allocate._enumerate import MOST, enumerable, least
-from codesign.allocate._problem import Picks, Problem
+from codesign.allocate._problem import Problem
+from codesign.allocate.solvers._clock import Clock
 from codesign.allocate.solvers._solver import Effort, Solution, Solver, answer
 from codesign.errors import InputError
 
@@ -17,7 +18,7 @@ class Exhaustive(Solver):
     black_boxes: ClassVar[bool] = True
 
     def solve(self, problem: Problem, effort: Effort) -> Solution:
-        """The optimum.
+        """The optimum; of costs that are no sums, the best that the time allows to look at.
 
         Raises:
             InputError: There are too many assignments.
@@ -25,14 +26,19 @@ class Exhaustive(Solver):
         if problem.assignments > MOST:
             found = f"{problem.assignments:.3g} assignments"
             raise InputError("solver exhaustive", found, f"at most {MOST:,}", "use the solver milp or lagrangian")
-        picks = least(problem) if enumerable(problem) else _one_by_one(problem)
+        if not enumerable(problem):
+            return _one_by_one(problem, Clock.of(effort.seconds))
+        picks = least(problem)
         return answer(problem, None, inf) if picks is None else answer(problem, tuple(picks), problem.value(picks))
 
 
-def _one_by_one(problem: Problem) -> Picks | None:
-    """For costs that only tell one assignment at a time."""
-    best: tuple[float, Picks] | None = None
+def _one_by_one(problem: Problem, clock: Clock) -> Solution:
+    """For costs that only tell one assignment at a time; without a proof when the time is over."""
+    best: tuple[int, ...] | None = None
+    value = inf
     for picks in product(*map(range, problem.sizes)):
-        if problem.feasible(picks) and (best is None or problem.value(picks) < best[0]):
-            best = problem.value(picks), picks
-    return None if best is None else best[1]
+        if clock.left <= 0:
+            return Solution(best, value, -inf)
+        if problem.feasible(picks) and ((found := problem.value(picks)) < value or best is None):
+            best, value = picks, found
+    return Solution(best, value, value)

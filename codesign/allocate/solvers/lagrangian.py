@@ -76,14 +76,18 @@ class _Search:
         self.margins = dual.marginals() - dual.rounding
         # Of every decision one choice stays, whatever rounding says.
         self.margins[self.linear.starts[:-1] + dual.own] = -inf
-        count = CORE
-        while not self._good_enough and self.clock.left > 0:
-            self._core(count)
+        count, more = CORE, True
+        while more and not self._good_enough and self.clock.left > 0:
+            more = self._core(count)
             count *= MORE
         return self._answer()
 
-    def _core(self, count: int) -> None:
-        """Solve the core of about so many choices; of all that matter, if these are not many more."""
+    def _core(self, count: int) -> bool:
+        """Solve the core of about so many choices; of all that matter, if these are not many more.
+
+        Returns:
+            Whether another core may prove more.
+        """
         aim, beside = self._aim, np.sort(self.margins[self.margins > -inf])
         threshold = float(beside[count]) if count * MORE < (beside < aim).sum() else aim
         threshold = min(threshold, aim)
@@ -97,6 +101,7 @@ class _Search:
         if found.picks is not None:
             self._offer(found.picks)
         self._prove(min(threshold, found.bound))
+        return threshold < aim or self._aim < aim
 
     @cached_property
     def model(self) -> Model:

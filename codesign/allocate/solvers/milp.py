@@ -12,8 +12,12 @@ from codesign.allocate.solvers._solver import Effort, Solution, Solver
 
 #: No answer yet.
 NOTHING = Solution(None, inf, -inf)
-#: An optimum is looked for again, without the choices that alone exceed it, if its numbers are smaller than by this.
+#: An answer is looked for again, without the choices that alone exceed it, if its numbers are smaller than by this.
 REFINE = 0.1
+#: After so many cuts, the bound is left as it is.
+CUTS = 50
+#: What is closer than this share of the objective counts as equal.
+DIGITS = 1e-8
 
 
 class Milp(Solver):
@@ -33,8 +37,8 @@ class Milp(Solver):
 def minimize(problem: Problem, linear: Linear, gap: float, clock: Clock, known: Solution = NOTHING) -> Solution:
     """Solve a problem, or what is left of it with fewer choices.
 
-    HiGHS knows numbers to about nine digits. An optimum far smaller than the largest number is therefore looked for
-    once more among the choices that can still be better, on their own scale.
+    HiGHS knows numbers to about nine digits. An answer far smaller than the largest number is therefore looked for
+    once more among the choices that can still be better, on their own scale, until the gap is proven there.
 
     Args:
         problem: The whole problem, for exact recounts.
@@ -49,29 +53,38 @@ def minimize(problem: Problem, linear: Linear, gap: float, clock: Clock, known: 
     fits = fitting(linear)
     if fits is None:
         return Solution(known.picks, known.value, known.value)
-    best, scale = _search(problem, fits, gap, clock, known)
-    while gap == 0 and best.picks is not None and best.gap == 0 and clock.left > 0:
-        closer = promising(fits, best.value)
-        if closer is None or not len(closer.sizes) or Model(closer).scale > REFINE * scale:
-            break
-        again, scale = _search(problem, closer, gap, clock, best)
-        if again.value >= best.value:
-            break
-        best = again
-    return best
+    found, model = _search(problem, fits, gap, clock, known)
+    safe = _lowered(found, model)
+    while found.picks is not None and safe.gap > gap and clock.left > 0:
+        closer = promising(fits, found.value)
+        if closer is None:
+            return Solution(found.picks, found.value, found.value)
+        if len(closer.sizes) and Model(closer).scale > REFINE * model.scale:
+            return _closed(found, model)
+        found, model = _search(problem, closer, gap, clock, safe)
+        lowered = _lowered(found, model)
+        safe = Solution(found.picks, found.value, max(lowered.bound, min(safe.bound, found.value)))
+    return safe
 
 
-def _search(problem: Problem, linear: Linear, gap: float, clock: Clock, best: Solution) -> tuple[Solution, float]:
+def _lowered(found: Solution, model: Model) -> Solution:
+    """With the bound that holds also where numbers are smaller than HiGHS's tolerances."""
+    return Solution(
+        found.picks, found.value, max(found.bound - model.blur, min(model.base - model.rounding, found.bound))
+    )
+
+
+def _search(problem: Problem, linear: Linear, gap: float, clock: Clock, best: Solution) -> tuple[Solution, Model]:
     """Solve; answers over a bound by rounding are cut off and the problem solved again.
 
     Returns:
-        The best answer with its bound, and the scale of the objective.
+        The best answer with its bound, and what HiGHS was given.
     """
     model, cuts, bound, inner = Model(linear), list[Ints](), -inf, gap
-    if best.picks is not None and best.value > model.base:  # the gap counts what HiGHS does not see, too
+    if model.base < best.value < inf:  # the gap counts what HiGHS does not see, too
         inner = min(0.9 * gap * abs(best.value) / (best.value - model.base), 1.0)
     if not len(linear.sizes):
-        return _settled(problem, linear, best), 1.0
+        return _settled(problem, linear, best), model
     while True:
         outcome = model.solve(cuts, inner, clock.left)
         picks = None if outcome.own is None else linear.picks(outcome.own)
@@ -79,8 +92,6 @@ def _search(problem: Problem, linear: Linear, gap: float, clock: Clock, best: So
         bound = max(bound, model.rounded_up(outcome.bound))
         if picks is not None and feasible:
             best = _better(problem, best, picks)
-            if inner == 0 and not outcome.stopped:
-                bound = best.value
         elif outcome.own is not None:
             cuts.append(outcome.own)
             if best.picks is None and clock.left > 0:
@@ -90,9 +101,21 @@ def _search(problem: Problem, linear: Linear, gap: float, clock: Clock, best: So
         bound = min(bound, best.value)
         found = Solution(best.picks, best.value, bound)
         if outcome.own is None or outcome.stopped or clock.left <= 0 or found.gap <= gap:
-            return found, model.scale
-        if feasible:  # what is relative to HiGHS's numbers was more than the gap of the objective itself
+            return found, model
+        if feasible and (found.value - bound <= model.tolerance or len(cuts) >= CUTS):
+            return found, model  # more is not to be had on this scale
+        if feasible and inner == 0:
+            cuts.append(outcome.own)  # HiGHS saw it as better than it is: a bound on all others tells more
+        elif feasible:
+            # What is relative to HiGHS's numbers was more than the gap of the objective itself.
             inner = 0.5 * inner * gap / found.gap if gap and inner > 1e-12 else 0.0
+
+
+def _closed(found: Solution, model: Model) -> Solution:
+    """An optimum, where only the last digits that HiGHS knows are left between answer and bound."""
+    digits = DIGITS * max(abs(found.value), found.value - model.base)
+    closed = found.value - found.bound <= min(model.tolerance, digits)
+    return Solution(found.picks, found.value, found.value) if closed else found
 
 
 def _better(problem: Problem, best: Solution, picks: tuple[int, ...]) -> Solution:

@@ -1,4 +1,4 @@
-"""`uniform`: one width for all, as far as their ranges allow. A baseline."""
+"""`uniform`: every width at one place of its range. A baseline."""
 
 from typing import ClassVar
 
@@ -7,7 +7,10 @@ from codesign.allocate.solvers._solver import Effort, Solution, Solver, answer
 
 
 class Uniform(Solver):
-    """The best assignment in which every decision takes the choice at the same place of its range."""
+    """The best assignment in which every decision takes the choice at the same place of its range.
+
+    That is one width for all where all ranges are equal; of unequal ones, as large a part of each.
+    """
 
     black_boxes: ClassVar[bool] = True
 
