@@ -1,6 +1,8 @@
 """From a torch module to a graph by ``torch.export``, which runs the forward: it may branch on shapes and loop."""
 
 import os
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,8 @@ def exported(module: nn.Module, shapes: list[Shape]) -> Graph:
     kind = next((parameter.dtype for parameter in module.parameters()), torch.float32)
     example = tuple(torch.zeros(BATCH, *shape, dtype=kind) for shape in shapes)
     batch = {0: torch.export.Dim.AUTO}
-    with output_to(Path(os.devnull)):  # where torch fails it prints its graph, beside raising
+    # Where torch fails it logs, and prints its graph, beside raising.
+    with output_to(Path(os.devnull)), redirect_stderr(StringIO()):
         program = torch.export.export(module, example, dynamic_shapes=tuple(batch for _ in example))
     traced = program.module(check_guards=False)
     for node in traced.graph.nodes:
