@@ -229,8 +229,8 @@ LATE = [
     Case("half an archive", lambda p: (p.folder / "data.npz").write_bytes((p.folder / "data.npz").read_bytes()[:999]), (r"data\.npz", "npz")),
     # The model.
     Case("an unsupported operation", model("nn.ReLU()", "nn.GELU()"), ("relu1", r"nn\.GELU", r"nn\.Linear", r"nn\.ReLU")),
-    Case("an unsupported call", model("return self.fc2(", "return 2 * self.fc2("), ("mul", r"nn\.Linear")),
-    Case("a number added", model("return self.fc2(", "return 1 + self.fc2("), ("layer 'add'", "a tensor plus 1", "bias of the layer before")),
+    Case("an unsupported call", model("return self.fc2(", "return x.exp() * self.fc2("), ("exp", r"nn\.Linear")),
+    Case("a number added", model("return self.fc2(", "return 0.1 + self.fc2("), ("layer 'add'", r"a tensor plus 0\.1", "at most 12 bits")),
     Case("dropout that is left on", model("self.relu1(self.fc1(x))", "nn.functional.dropout(self.fc1(x))"), ("layer 'dropout'", r"dropout is left on \(training=True\)", r"training=self\.training, or use nn\.Dropout")),
     Case("pooling of flat data", model("nn.ReLU()", "nn.MaxPool1d(2)"), ("layer 'relu1'", r"shape \[6\]", r"\[channels, positions\], channels first")),
     Case("a branch on data", model("        return", "        if x.sum() > 0:\n            x = -x\n        return"), ("Tiny", "traced|branch")),

@@ -1,10 +1,15 @@
 """From a torch module to a graph by ``torch.export``, which runs the forward: it may branch on shapes and loop."""
 
+import os
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import fx, nn
 
+from codesign.capture import output_to
 from codesign.graph import Graph
 from codesign.load._importer import Importer
 from codesign.ops.op import Shape
@@ -27,7 +32,9 @@ def exported(module: nn.Module, shapes: list[Shape]) -> Graph:
     kind = next((parameter.dtype for parameter in module.parameters()), torch.float32)
     example = tuple(torch.zeros(BATCH, *shape, dtype=kind) for shape in shapes)
     batch = {0: torch.export.Dim.AUTO}
-    program = torch.export.export(module, example, dynamic_shapes=tuple(batch for _ in example))
+    # Where torch fails it logs, and prints its graph, beside raising.
+    with output_to(Path(os.devnull)), redirect_stderr(StringIO()):
+        program = torch.export.export(module, example, dynamic_shapes=tuple(batch for _ in example))
     traced = program.module(check_guards=False)
     for node in traced.graph.nodes:
         if node.op == "placeholder":
