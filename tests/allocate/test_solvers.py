@@ -127,6 +127,13 @@ def check(problem: Problem, solution: Solution, best: float) -> None:
     assert (solution.value, problem.value(solution.picks), solution.bound) == (best, best, best)
 
 
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize(("seed", "kinds", "bounds"), [(65537, ("many orders", "real", "residual"), 3)])
+def test_an_optimum_that_presolve_loses(name: str, seed: int, kinds: tuple[str, str, str], bounds: int) -> None:
+    problem = random_problem(seed, *kinds, bounds)
+    check(problem, make_solver(name, "test").solve(problem, Effort()), brute_force(problem))
+
+
 PROBLEMS = st.builds(
     random_problem,
     st.integers(0, 2**32 - 1),

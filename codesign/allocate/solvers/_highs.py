@@ -181,9 +181,11 @@ class Model:
         integral = np.zeros(len(goal))
         integral[: self.linear.count] = 1
         most = np.concatenate([open_.astype(np.float64), [np.inf if len(rest) > 1 else 0.0]])
-        options = {"mip_rel_gap": gap, "presolve": True} | ({"time_limit": max(seconds, 0.0)} if seconds < inf else {})
+        options = {"mip_rel_gap": gap} | ({"time_limit": max(seconds, 0.0)} if seconds < inf else {})
         result: Any = None
-        for presolve in (True, False):
+        # Presolve loses optima where continuous variables go with integer ones (seen with HiGHS 1.12 and 1.15).
+        mixed = len(self.linear.pairs) > 0 or len(rest) > 1
+        for presolve in (not mixed, mixed):
             result = optimize.milp(  # pyright: ignore[reportUnknownMemberType]
                 goal,
                 integrality=integral,
