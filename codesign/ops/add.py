@@ -12,7 +12,8 @@ from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.batchnorm import BatchNorm
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +32,7 @@ class Add(Op):
         "Tensor.add",
         "Tensor.add_",
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Add",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Add:
@@ -47,6 +49,11 @@ class Add(Op):
         if alpha != 1:
             raise InputError(f"layer {call.path!r}", f"a sum with alpha {alpha}", "alpha 1")
         return cls()
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Op:
+        """From ``Add`` of two tensors; of a tensor and a constant it is what batch norm does."""
+        return BatchNorm.from_onnx(call) if call.constants else cls()
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """That of both inputs."""

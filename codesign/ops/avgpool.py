@@ -14,8 +14,9 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
+from codesign.ops._onnx import pooling_windows
 from codesign.ops._windows import Values, Windows, check_axes, options_of, pooling
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +41,7 @@ class AvgPool(Op):
     #: Where padding is averaged in, less of it.
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = ("nn.AvgPool1d", "nn.AvgPool2d", "torch.avg_pool1d", "F.avg_pool2d")
+    onnx_types: ClassVar[tuple[str, ...]] = ("AveragePool",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> AvgPool:
@@ -57,6 +59,14 @@ class AvgPool(Op):
                 f"layer {call.path!r}", f"divisor_override {rest['divisor_override']}", "the size of the window"
             )
         return cls(call.path, windows)
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> AvgPool:
+        """From ``AveragePool``, when all windows are divided by their size."""
+        windows = pooling_windows(call)
+        if any(windows.padding) and not call.attributes.get("count_include_pad", 0):
+            raise call.refused("average pooling with padding that does not count", "count_include_pad=1, or no padding")
+        return cls(call.name, windows)
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """``[channels, *positions]``."""
@@ -125,6 +135,7 @@ class GlobalAvgPool(Op):
         "torch.mean",
         "Tensor.mean",
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("GlobalAveragePool", "ReduceMean")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> GlobalAvgPool:
@@ -151,6 +162,18 @@ class GlobalAvgPool(Op):
                 "use average pooling with a fixed window",
             )
         return cls(call.path, 1 if call.target.endswith("1d") else 2, True)
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> GlobalAvgPool:
+        """From ``GlobalAveragePool``, or ``ReduceMean`` over all positions."""
+        rank = len(call.shapes[0]) - 1
+        if call.op_type == "GlobalAveragePool":
+            return cls(call.name, rank, True)
+        given = call.constants[1].reshape(-1).tolist() if 1 in call.constants else call.attributes.get("axes", ())
+        axes = sorted(int(axis) + rank + 2 if axis < 0 else int(axis) for axis in given)
+        if rank not in (1, 2) or axes != list(range(2, rank + 2)):
+            raise call.refused(f"a mean over axes {list(given)}", "over all axes after the channels: 2, or 2 and 3")
+        return cls(call.name, rank, bool(call.attributes.get("keepdims", 1)))
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """``[channels]``, and the kept axes."""

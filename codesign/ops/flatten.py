@@ -11,7 +11,9 @@ from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops._onnx import onnx_shape
+from codesign.ops.identity import Identity
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +40,7 @@ class Flatten(Op):
         "Tensor.reshape",
         "torch.reshape",
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Flatten", "Reshape", "Squeeze", "Transpose")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Flatten:
@@ -51,6 +54,17 @@ class Flatten(Op):
             start, end = given.get("start_dim", 0), given.get("end_dim", -1)
         if (start, end) != (1, -1):
             raise InputError(f"layer {call.path!r}", f"flatten of axes {start} to {end}", "axes 1 to -1")
+        return cls()
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Op:
+        """From ``Flatten``, or from what has its effect, or none: ``Reshape``, ``Squeeze``, ``Transpose``."""
+        given = call.shapes[0]
+        after = onnx_shape(call)
+        if after == given:
+            return Identity()
+        if after != (prod(given),):
+            raise call.refused(f"shape {list(given)} to {list(after)}", f"to [{prod(given)}], all axes but the batch in one")
         return cls()
 
     @classmethod
