@@ -141,7 +141,7 @@ def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> l
         names, option, entry = _targets(setting, flow)
         for name in names:
             if name in values:
-                one = {option: {**values[name].get(option, {}), entry: setting.value} if entry else setting.value}
+                one = {option: _with_entry(values[name].get(option, {}), entry, setting.value)}
                 _resolve_paths(name, one, setting.folder)
                 values[name].update(one)
                 wheres[name, option] = setting.where
@@ -159,6 +159,15 @@ def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> l
         for program in step.programs():
             tools.find(program)
     return steps
+
+
+def _with_entry(before: Any, entry: str, value: Any) -> Any:
+    """An option's new value, from the one before: another entry of a table, or another value."""
+    if not entry:
+        return value
+    if not isinstance(before, dict):
+        return before  # parsing it will say so
+    return {**cast("dict[str, Any]", before), entry: value}
 
 
 def _place(wheres: Mapping[tuple[str, str], str], name: str, option: str) -> str:

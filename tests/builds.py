@@ -52,8 +52,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 #: The passes of flow ``qonnx``, in order.
 QONNX_PASSES = (
-    "load.npz", "load.torch", "sensitivity.hessian_trace", "sensitivity.comparison", "allocate.pareto", "finetune.qat",
-    "export.qonnx", "verify.exact", "verify.accuracy", "report.summary",
+    "load.npz", "load.torch", "sensitivity.hessian_trace", "sensitivity.comparison", "allocate.pareto",
+    "allocate.choose", "finetune.qat", "export.qonnx", "verify.exact", "verify.accuracy", "report.summary",
 )  # fmt: skip
 
 

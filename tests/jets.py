@@ -3,6 +3,7 @@
 from functools import cache
 from pathlib import Path
 
+from codesign.allocate.choose import Choose
 from codesign.allocate.pareto import Pareto
 from codesign.design import Design
 from codesign.load.npz import Npz
@@ -23,6 +24,12 @@ def loaded() -> Design:
 
 
 @cache
+def measured() -> Design:
+    """With sensitivity."""
+    return HessianTrace()(loaded())
+
+
+@cache
 def allocated() -> Design:
-    """With sensitivity and the Pareto front."""
-    return Pareto(350_000)(HessianTrace()(loaded()))
+    """With the Pareto front of a budget on bops_campos, and its choice."""
+    return Choose()(Pareto({"bops_campos": 350_000})(measured()))

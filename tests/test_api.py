@@ -2,8 +2,9 @@
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from codesign.load.torch import Torch
 from codesign.passes import Context, lookup
 from codesign.pipeline import BuildResult
 from codesign.store import Store
+from codesign.target import load_target
 from tests.builds import SETTINGS, Project, finished, make, published, python, samples
 
 ROWS: dict[str, tuple[int, int]] = {"train": (0, 1200), "validation": (1200, 1600), "test": (1600, 2000)}
@@ -26,6 +28,8 @@ OPTIONS = {
     if table and not table.startswith("load.")
     for key, value in values.items()
 }
+#: The passes up to the choice of bits.
+ALLOCATED = ("sensitivity.hessian_trace", "allocate.pareto", "allocate.choose")
 
 
 def module_of(project: Project) -> Any:
@@ -78,7 +82,7 @@ def test_in_memory_gives_the_same_network_as_from_files(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "network.qonnx.onnx").read_bytes() == (reference.out / "network.qonnx.onnx").read_bytes()
     for key in ("accuracy", "allocation", "artifacts", "checks", "input", "layers", "measures", "notices"):
         assert result.report[key] == wanted[key], key
-    assert list(files) == ["network.qonnx.onnx", "sensitivity.svg"]
+    assert list(files) == ["front.svg", "network.qonnx.onnx", "sensitivity.svg"]
 
 
 def test_in_memory_with_normalization_and_class_names(tmp_path: Path) -> None:
@@ -152,17 +156,20 @@ def test_every_error_of_the_users_is_of_one_family(tmp_path: Path) -> None:
 
 
 def loaded(project: Project) -> Design:
-    """A design after the load passes."""
-    design = Npz(project.folder / "data.npz", **ROWS)(Design({}))
+    """A design with a target, after the load passes."""
+    given = Design({"target": load_target("pynq-z2", project.folder)})
+    design = Npz(project.folder / "data.npz", **ROWS)(given)
     return Torch(project.folder / "model.py", "Tiny", project.folder / "tiny.safetensors")(design)
 
 
 def run_all(design: Design, names: Sequence[str], context: Context | None = None) -> Design:
-    """Call passes one after another, with the tiny build's options."""
+    """Call passes one after another, with those of the tiny build's options that each has."""
     for name in names:
-        stage = name.split(".")[0]
+        known = {field.name for field in fields(cast(Any, lookup(name)))}
         values = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in SETTINGS.get(stage, {}).items()
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in SETTINGS.get(name.split(".")[0], {}).items()
+            if key in known
         }
         design = lookup(name)(**values)(design, context)
     return design
@@ -171,7 +178,7 @@ def run_all(design: Design, names: Sequence[str], context: Context | None = None
 def test_passes_by_themselves_give_what_a_build_gives(tmp_path: Path) -> None:
     project = finished()
     context = Context(Store(tmp_path / "store"), tmp_path, seed=0)
-    names = ("sensitivity.hessian_trace", "allocate.pareto", "finetune.qat", "export.qonnx", "verify.exact")
+    names = (*ALLOCATED, "finetune.qat", "export.qonnx", "verify.exact")
     design = run_all(loaded(project), names, context)
     artifact = design.artifacts["qonnx"]
     report = project.report()
@@ -197,7 +204,7 @@ def test_a_pass_by_itself_without_what_it_reads_is_an_error() -> None:
 
 
 def test_fine_tuning_by_itself_needs_no_store() -> None:
-    design = run_all(loaded(finished()), ("sensitivity.hessian_trace", "allocate.pareto", "finetune.qat"))
+    design = run_all(loaded(finished()), (*ALLOCATED, "finetune.qat"))
     inputs = design.dataset.split("test").inputs
     outputs = design.quantized.outputs(inputs)[0].values
     assert outputs.shape == (400, 3)

@@ -319,10 +319,10 @@ def test_class_names_and_labels(project: Project, build: Build) -> None:
 @pytest.mark.parametrize("widths", [[2, 3], [3, 6], [4, 5], [6, 7]])
 def test_the_smallest_budget_that_is_named_can_be_met(widths: list[int], tmp_path: Path) -> None:
     """And it is the smallest: nothing chosen under it costs less."""
-    project = make(tmp_path / "project", changes={"allocate": {"weight_bits": widths, "budget_bops": 1}})
+    project = make(tmp_path / "project", changes={"allocate": {"weight_bits": widths, "budgets.bops_campos": 1}})
     if widths == [4, 5]:
         outcome = project.build()
-        check_message(outcome, ("budget_bops", "1", "at least"))
+        check_message(outcome, ("budgets: bops_campos = 1", "at least"))
         message = outcome.err
     else:
         from codesign.errors import InputError
@@ -333,10 +333,10 @@ def test_the_smallest_budget_that_is_named_can_be_met(widths: list[int], tmp_pat
     found = re.search(r"at least ([\d.,_]+\d)", message)
     assert found
     smallest = found[1].replace(",", "").replace("_", "")
-    project.library(f"allocate.budget_bops={smallest}")
+    project.library(f"allocate.budgets.bops_campos={smallest}")
     report = project.report()
     assert report["ok"]
-    least = min(point["cost"] for point in report["allocation"]["front"])
+    least = min(point["costs"]["bops_campos"] for point in report["allocation"]["front"])
     assert least <= float(smallest) < least + 1
 
 

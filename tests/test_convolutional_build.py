@@ -65,8 +65,9 @@ def test_every_hop_up_to_qonnx_is_exact(tmp_path: Path) -> None:
         "stem": 64 * 4 * 9, "first": 16 * 16 * 9, "second": 16 * 8 * 9, "fc": 12
     }  # fmt: skip
     measures = {measure["name"]: measure["value"] for measure in report["measures"]}
-    assert 0 < measures["bops"] <= measures["bops_allocated"]
-    assert measures["bops"] == pytest.approx(sum(layer["bops"] for layer in layers.values()))
+    assert 0 < measures["bops_campos"] <= measures["bops_campos_allocated"]
+    total = sum(layer["costs"]["bops_campos"] for layer in layers.values())
+    assert measures["bops_campos"] == pytest.approx(total)
 
 
 def test_hls4ml_is_said_not_to_make_it(tmp_path: Path) -> None:

@@ -80,11 +80,11 @@ def test_two_options_are_both_named(project: Project) -> None:
 
 
 def test_an_early_cut_off_where_the_result_is_the_same(project: Project) -> None:
-    """A budget that the chosen point meets anyway: fine-tuning runs again, and gives what it gave."""
-    assert reasons(project.library("allocate.budget_bops=5000")) == {
-        "allocate.pareto": "changed: option budget_bops",
-        "finetune.qat": "changed: allocation",
-        "report.summary": "changed: allocation",
+    """A budget that the chosen point meets anyway: fine-tuning does not run again."""
+    assert reasons(project.library("allocate.budgets.bops_campos=5000")) == {
+        "allocate.pareto": "changed: option budgets",
+        "allocate.choose": "changed: front",
+        "report.summary": "changed: front",
     }
 
 
@@ -97,7 +97,7 @@ def test_a_comment_in_the_model_reruns_its_loading_and_nothing_else(project: Pro
 
 def test_the_seed_counts_for_seeded_passes_only(project: Project) -> None:
     found = reasons(project.library(seed=1))
-    assert found.pop("finetune.qat") == "changed: seed"
+    assert found.pop("finetune.qat") == found.pop("allocate.pareto") == "changed: seed"
     assert found.pop("sensitivity.hessian_trace") == "changed: seed"  # it draws where there are many classes
     assert not any("seed" in reason for reason in found.values())
     assert set(found) <= {"export.qonnx", "verify.exact", "verify.accuracy", "report.summary"}
@@ -135,11 +135,12 @@ def test_the_target_counts_where_it_is_read(project: Project) -> None:
     }
     assert (project.out / "hls4ml" / "firmware").is_dir()
     found = reasons(project.library(flow="hls4ml", target="vu9p"))
-    assert found["transpile.hls4ml"] == "changed: target"
-    assert set(found) <= {"transpile.hls4ml", "verify.exact", "report.summary"}
+    assert found["transpile.hls4ml"] == found["allocate.pareto"] == "changed: target"
+    assert set(found) <= {"allocate.pareto", "transpile.hls4ml", "verify.exact", "report.summary"}
     assert project.report()["environment"]["target"] == "vu9p"
-    # Another flow that does not read it: nothing reruns, and the project is taken away.
-    assert set(reasons(project.library(flow="qonnx", target="vu13p-l1t"))) <= {"verify.exact", "report.summary"}
+    # Another flow, in which only costs read it: the bits stay, and the project is taken away.
+    found = reasons(project.library(flow="qonnx", target="vu13p-l1t"))
+    assert set(found) <= {"allocate.pareto", "verify.exact", "report.summary"}
     assert project.report()["environment"]["target"] == "vu13p-l1t"
     assert not (project.out / "hls4ml").exists()
 
@@ -262,13 +263,13 @@ def test_force_runs_a_pass_or_a_stage_and_nothing_else(project: Project) -> None
 def test_until_stops_and_the_next_build_goes_on(tmp_path: Path) -> None:
     project = make(tmp_path / "project")
     result = project.library(until="allocate")
-    assert [run.name for run in result.passes] == list(QONNX_PASSES[: QONNX_PASSES.index("allocate.pareto") + 1])
+    assert [run.name for run in result.passes] == list(QONNX_PASSES[: QONNX_PASSES.index("finetune.qat")])
     assert result.report is None
     assert not (project.out / "report.json").exists()
     result = project.library(until="export.qonnx")
     assert list(reasons(result)) == ["finetune.qat", "export.qonnx"]
     assert (project.out / "network.qonnx.onnx").is_file()
-    assert list(reasons(project.library())) == list(QONNX_PASSES[7:])
+    assert list(reasons(project.library())) == list(QONNX_PASSES[QONNX_PASSES.index("verify.exact") :])
     assert published(project) == published(finished())
 
 
@@ -280,7 +281,7 @@ def test_until_takes_an_earlier_report_away(project: Project) -> None:
 def test_a_failing_pass_leaves_no_report_and_the_next_build_goes_on(project: Project) -> None:
     before = published(project)
     with pytest.raises(InputError, match="at least"):
-        project.library("allocate.budget_bops=1")
+        project.library("allocate.budgets.bops_campos=1")
     assert not (project.out / "report.json").exists()
     assert reasons(project.library()) == {}
     assert published(project) == before

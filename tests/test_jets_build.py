@@ -4,7 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from math import log2
+from math import fsum, log2
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,8 @@ def test_accuracy_and_budget(built: Path) -> None:
     assert report["failures"] == []
     assert report["accuracy"]["float"] >= 0.752
     assert report["accuracy"]["quantized"] >= report["accuracy"]["float"] - 0.004  # one seed; three are in test_qat
-    assert measures["bops"] <= measures["bops_budget"] == 350_000
-    assert measures["bops"] == sum(layer["bops"] for layer in report["layers"])
+    assert measures["bops_campos"] <= measures["bops_campos_budget"] == 350_000
+    assert measures["bops_campos"] == fsum(layer["costs"]["bops_campos"] for layer in report["layers"])
 
 
 def test_bops_recounted_by_hand_from_the_exported_file(built: Path) -> None:
@@ -74,24 +74,24 @@ def test_bops_recounted_by_hand_from_the_exported_file(built: Path) -> None:
             p = np.count_nonzero(matrix) / matrix.size
             total += m * n * (p * b_a * b_w + b_a + b_w + log2(n))
     measures = {row["name"]: row["value"] for row in report_of(built)["measures"]}
-    assert total == measures["bops"]
+    assert total == measures["bops_campos"]
 
 
 def test_report_keeps_its_contract(built: Path) -> None:
     report = report_of(built)
-    assert report["schema"] == "codesign-report/2"
+    assert report["schema"] == "codesign-report/3"
     assert set(report["accuracy"]) == {"float", "quantized"}
-    keys = {"name", "op", "shape", "params", "weight_bits", "activation_bits", "macs", "bops"}
+    keys = {"name", "op", "shape", "params", "weight_bits", "activation_bits", "macs", "costs"}
     keys |= {"sensitivity", "sensitivity_stderr"}
     assert [layer["name"] for layer in report["layers"]] == ["fc1", "fc2", "fc3", "fc4"]
     assert all(keys <= set(layer) for layer in report["layers"])
     assert [layer["params"] for layer in report["layers"]] == [1088, 2080, 1056, 165]
     assert all(set(row) == {"name", "value", "unit", "kind", "pass"} for row in report["measures"])
-    assert {"bops", "bops_budget", "weight_bits_total"} <= {row["name"] for row in report["measures"]}
+    assert {"bops_campos", "bops_campos_allocated", "bops_campos_budget"} <= {row["name"] for row in report["measures"]}
     assert all({"from", "to", "inputs", "mismatches", "status"} <= set(row) for row in report["checks"])
     assert all(set(row) == {"name", "status", "seconds", "reason"} for row in report["passes"])
     assert {"versions", "seed", "target", "flow"} <= set(report["environment"])
-    assert {row["name"] for row in report["artifacts"]} == {"qonnx", "hls4ml", "sensitivity"}
+    assert {row["name"] for row in report["artifacts"]} == {"qonnx", "hls4ml", "sensitivity", "front"}
     assert set(report["sensitivity"]["metrics"]) == {"hessian_trace"} == {report["sensitivity"]["metric"]}
 
 

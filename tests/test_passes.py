@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from codesign import passes
+from codesign import passes, plugins
 from codesign.describe import options, summary
 from codesign.design import COLLECTIONS, FIELDS, Artifact, Design, Measure
 from codesign.directory import opened
@@ -204,7 +204,7 @@ def entries(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Entry]]:
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(passes, "entry_points", entry_points)
+        patch.setattr(plugins, "entry_points", entry_points)
         registry.cache_clear()
         yield found
     registry.cache_clear()

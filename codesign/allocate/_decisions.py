@@ -1,6 +1,6 @@
 """What there is to decide: the widths that each tensor or group of channels may get, and which go together."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -60,9 +60,10 @@ def decisions(graph: Graph, rules: Rules) -> list[tuple[Choice, ...]]:
         InputError: A name that no tensor has; a width that no format has; rules that leave a tensor no width.
     """
     allowed = _allowed(graph, rules)
+    leading = {node.op.parameters()["weight"] for node in graph.weighted()} | {n for tie in rules.ties for n in tie}
     found: list[tuple[Choice, ...]] = []
     for bundle in _bundles(graph, rules):
-        choices = tuple(_choices(bundle, allowed))
+        choices = tuple(_choices(bundle, allowed, leading))
         if not choices:
             raise _contradiction(bundle, allowed)
         found.append(choices)
@@ -165,23 +166,32 @@ def _known(name: str, allowed: Mapping[str, object], where: str) -> None:
         raise InputError(where, f"no weight or activation {name!r}", "", did_you_mean(name, allowed))
 
 
-def _choices(bundle: Bundle, allowed: Mapping[str, list[int]]) -> Iterable[Choice]:
-    """Every assignment of the bundle that all its pieces allow.
+def _choices(bundle: Bundle, allowed: Mapping[str, list[int]], leading: Set[str]) -> Iterable[Choice]:
+    """Every assignment of the bundle that all its pieces allow, the narrowest first.
 
     An activation that follows pruned weights has no width to follow: it gets the narrowest that it could have.
+
+    Args:
+        bundle: The pieces.
+        allowed: Widths by tensor.
+        leading: Weights, and what the user ties to them; all others follow.
     """
     bases = sorted({bits - offset for piece, offset in bundle.pieces.items() for bits in allowed[piece.tensor]})
-    for base in bases:
-        choice = {piece: base + offset for piece, offset in bundle.pieces.items()}
-        if all(bits in allowed[piece.tensor] for piece, bits in choice.items()) and (base > 0 or len(choice) == 1):
-            yield choice
-    leaders = [piece for piece, offset in bundle.pieces.items() if offset == 0]
-    if len(bundle.pieces) > 1 and all(0 in allowed[piece.tensor] for piece in leaders):
+    choices = [{piece: base + offset for piece, offset in bundle.pieces.items()} for base in bases]
+    used = [
+        choice
+        for base, choice in zip(bases, choices, strict=True)
+        if base > 0 and all(bits in allowed[piece.tensor] for piece, bits in choice.items())
+    ]
+    if all(0 in allowed[piece.tensor] for piece in bundle.pieces if piece.tensor in leading):
         following = [
-            base for base in bases if base > 0 and all(base + o in allowed[p.tensor] for p, o in bundle.pieces.items())
+            choice
+            for choice in (*used, *choices)
+            if all(bits in allowed[piece.tensor] for piece, bits in choice.items() if piece.tensor not in leading)
         ]
-        if following:
-            yield {piece: following[0] + offset if offset else 0 for piece, offset in bundle.pieces.items()}
+        if following and any(piece.tensor in leading for piece in bundle.pieces):
+            yield {piece: 0 if piece.tensor in leading else bits for piece, bits in following[0].items()}
+    yield from used
 
 
 def _contradiction(bundle: Bundle, allowed: Mapping[str, list[int]]) -> InputError:

@@ -8,7 +8,7 @@ import numpy as np
 
 from codesign.allocate._enumerate import all_pareto, enumerable
 from codesign.allocate._problem import Bound, Cost, Picks, Problem
-from codesign.allocate.solvers._solver import Effort, Solution, Solver
+from codesign.allocate.solvers._solver import Effort, Solution, Solver, answer
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,19 @@ class Search:
         """
         if (at_once := self.solver.front(self.problem, self.cost, self.effort)) is not None:
             return self.nondominated(at_once)
-        cheapest = self.solver.solve(self.problem.minimizing(self.cost), self.effort).picks
+        # A gap is for losses: a cost that is only nearly the least would leave out budgets that can be met.
+        cheapest = self.solver.solve(self.problem.minimizing(self.cost), replace(self.effort, gap=0.0)).picks
         best = self._under(inf, self.effort)
         if cheapest is None or best.picks is None:
             return []
         ends = self.cost.value(cheapest), self.cost.value(best.picks)
         budgets = [float(budget) for budget in np.linspace(*ends, count)[:-1]]
-        budgets += [wanted] if wanted is not None and ends[0] <= wanted < ends[1] else []
+        budgets += [wanted] if wanted is not None and wanted < ends[1] else []
         solutions = [best]
         for done, budget in enumerate(sorted(budgets), 1):
             self.effort.progress(f"Pareto points, {self.cost.name} up to {budget:,.0f}", done, len(budgets) + 1)
             solutions.append(self._under(budget, self.effort))
+        solutions.append(answer(self.problem, cheapest))  # a solver that proves nothing may not find it again
         return self.nondominated(solutions)
 
     def nondominated(self, solutions: Iterable[Solution]) -> list[Found]:

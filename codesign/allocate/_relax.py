@@ -1,6 +1,7 @@
 """What to say when no assignment of bits meets all budgets: the least that each would have to be."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import ceil, inf
 
 from codesign.allocate._problem import Bound, Problem, Quantity, Sum, Term
@@ -17,6 +18,7 @@ def contradiction(problem: Problem, bounds: Mapping[str, Bound], solver: Solver,
         solver: Who solves.
         effort: How hard it tries.
     """
+    effort = replace(effort, gap=0.0)
     alone: list[str] = []
     for name, bound in bounds.items():
         others = [other for key, other in bounds.items() if key != name]
@@ -27,7 +29,10 @@ def contradiction(problem: Problem, bounds: Mapping[str, Bound], solver: Solver,
     if not alone:
         wanted = f"all of them raised, the least together: {_together(problem, bounds, solver, effort)}"
     asked = " and ".join(f"{name} = {bound.most:,.10g}" for name, bound in bounds.items())
-    found = f"{asked}, which no assignment of bits meets{' together' if len(bounds) > 1 else ''}"
+    together = " together" if len(bounds) > 1 else ""
+    found = f"{asked}, which no assignment of bits meets{together}"
+    if not solver.exact or effort.seconds < inf:
+        found = f"{asked}, for which no assignment of bits was found that meets them{together}; there may be one"
     hint = "raise the budget, or allow fewer bits (weight_bits, activation_bits, prune)"
     return InputError("allocate.pareto, budgets", found, wanted, hint)
 

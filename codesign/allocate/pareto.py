@@ -43,7 +43,8 @@ class Pareto(Pass):
         activation_bits: Fewest and most bits of a free activation.
         input_bits: Bits of the network's inputs.
         bits: Bits, or fewest and most, of single tensors by name or pattern, such as {"fc1.weight" = 8}. An activation
-            that is named here is not tied.
+            that is named here is not tied. Network inputs need one number: of a range they get the fewest bits, because
+            no loss is predicted for them.
         ties: Lists of tensors that must have one width.
         granularity: What of a weight shares a width: the "tensor", a "group" of output channels, or a "channel".
             Finer than tensor needs free activations.
@@ -54,7 +55,8 @@ class Pareto(Pass):
             enumerated, else a cover of 32.
         gap: How far a point's loss may be from the proven least, as a share of it; 0 for the least itself.
         time_limit_s: Longest time for one point; the best found until then is taken, with its proven gap.
-        reuse_factor: Products that one multiplier does one after another, for costs of streamed firmware.
+        reuse_factor: Products that one multiplier does one after another, for the costs bram and latency_cycles; it
+            does not change the firmware.
         measurements: CSV file for the cost "measured": layer, weight_bits, activation_bits, value.
         calibration: Training samples on which activations are looked at.
         metric: The sensitivity that predicts the loss, by its pass's name without the stage; the first in the flow
@@ -100,7 +102,9 @@ class Pareto(Pass):
         self._require("reuse_factor", self.reuse_factor >= 1, self.reuse_factor, "at least 1")
         self._require("gap", 0 <= self.gap < 1, self.gap, "at least 0, below 1")
         self._require("points", isinstance(self.points, str) or self.points >= 2, self.points, "2 or more")
-        self._require("time_limit_s", (self.time_limit_s or 1) > 0, self.time_limit_s, "a positive number")
+        self._require(
+            "time_limit_s", self.time_limit_s is None or self.time_limit_s > 0, self.time_limit_s, "a positive number"
+        )
         if self.activations == "tied":
             ends = [bits + self.activation_offset for bits in self.weight_bits]
             found = f"{self.activation_offset}, which makes activations of {ends[0]} to {ends[1]}"

@@ -1,132 +1,209 @@
-"""The front and the choice, against brute force."""
+"""The front against brute force: on random problems, and on the jet tagger."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
+from math import ceil, inf
+from typing import ClassVar
 
 import numpy as np
 import pytest
-from codesign.allocate._milp import Solver, pareto_front
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codesign.allocate._losses import density_table, loss_table
-from codesign.allocate._problem import Problem, Variable
-from codesign.allocate.pareto import Pareto, choose
-from codesign.design import Front, Point
+from codesign.allocate import _front
+from codesign.allocate._front import Found, Search
+from codesign.allocate._model import Model
+from codesign.allocate._problem import Bound, Problem, Quantity, Sum, Term
+from codesign.allocate._relax import contradiction
+from codesign.allocate._setup import set_up
+from codesign.allocate.choose import choose
+from codesign.allocate.pareto import Pareto
+from codesign.allocate.solvers import make_solver
+from codesign.allocate.solvers._solver import Effort, Solution, Solver
+from codesign.design import Point
 from codesign.errors import InputError
-from codesign.starting import Starting
-from tests.jets import allocated, loaded
+from tests.jets import allocated, loaded, measured
+
+WAYS = ("exhaustive", "milp", "lagrangian")
 
 
 @st.composite
-def problems(draw: st.DrawFn) -> Problem:
-    """Chains and denser couplings of up to five variables; integers, so that ties happen."""
+def searches(draw: st.DrawFn) -> tuple[Problem, Quantity]:
+    """A problem of up to five decisions, some bounded in another cost, and a cost; whole numbers, so that ties happen.
+
+    Couplings are chains and denser; a cost may be the largest of several sums.
+    """
     sizes = draw(st.lists(st.integers(1, 4), min_size=1, max_size=5))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     high = draw(st.sampled_from([3, 50, 100_000]))
-    numbers = [rng.integers(0, high, size).astype(float) for size in sizes]
+    losses = [rng.integers(0, high, size).astype(float) for size in sizes]
     if draw(st.booleans()):  # losses over many orders of magnitude, as a wide range of bits has them
-        numbers = [10.0 ** rng.uniform(-6, 1, size) for size in sizes]
-    unary = tuple(rng.integers(0, high, size).astype(float) for size in sizes)
+        losses = [10.0 ** rng.uniform(-6, 1, size) for size in sizes]
+    if draw(st.booleans()):  # measured losses may fall
+        losses = [values - rng.integers(0, 4) for values in losses]
+    loss = Quantity("loss", (Sum(tuple(Term((i,), values) for i, values in enumerate(losses))),))
     coupled = [pair for pair in itertools.combinations(range(len(sizes)), 2) if rng.random() < 0.6]
-    pairs = {(i, j): rng.integers(0, high, (sizes[i], sizes[j])).astype(float) for i, j in coupled}
-    variables = tuple(
-        Variable(tuple({f"t{index}": choice} for choice in range(len(loss))), loss)
-        for index, loss in enumerate(numbers)
-    )
-    return Problem(variables, unary, pairs)
+
+    def a_sum() -> Sum:
+        own = [Term((i,), rng.integers(0, high, size).astype(float)) for i, size in enumerate(sizes)]
+        pairs = [Term((i, j), rng.integers(0, high, (sizes[i], sizes[j])).astype(float)) for i, j in coupled]
+        return Sum((*own, *pairs))
+
+    cost, other = (Quantity(name, tuple(a_sum() for _ in range(draw(st.integers(1, 2))))) for name in ("cost", "other"))
+    problem = Problem(tuple(sizes), loss)
+    if draw(st.booleans()):
+        limit = other.value([draw(st.integers(0, size - 1)) for size in sizes])
+        problem = problem.bounded(Bound(other, limit))
+    return problem, cost
 
 
-def every_assignment(problem: Problem) -> list[Point]:
-    ranges = [range(len(variable.loss)) for variable in problem.variables]
-    return [problem.point(list(picks)) for picks in itertools.product(*ranges)]
+def every_assignment(problem: Problem) -> list[tuple[int, ...]]:
+    """Those that meet the bounds."""
+    return [picks for picks in itertools.product(*map(range, problem.sizes)) if problem.feasible(picks)]
 
 
-def nondominated(points: list[Point]) -> set[tuple[float, float]]:
-    front: set[tuple[float, float]] = set()
-    least = float("inf")
-    for cost, loss in sorted((point.cost, point.loss) for point in points):
-        if loss < least:
-            front.add((cost, loss))
-            least = loss
+def nondominated(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Of costs and losses, those that no other beats, cost rising."""
+    front: list[tuple[float, float]] = []
+    for cost, loss in sorted(points):
+        if loss < (front[-1][1] if front else inf):
+            front.append((cost, loss))
     return front
 
 
-@settings(deadline=None, max_examples=150)
-@given(problems())
-def test_front_is_every_nondominated_point(problem: Problem) -> None:
-    found = [problem.point(picks) for picks in pareto_front(problem)]
-    assert {(point.cost, point.loss) for point in found} == nondominated(every_assignment(problem))
-    assert len(found) == len(nondominated(every_assignment(problem)))
+def values(problem: Problem, cost: Quantity, found: list[Found]) -> list[tuple[float, float]]:
+    return [(cost.value(each.picks), problem.value(each.picks)) for each in found]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@settings(deadline=None, max_examples=100)
+@given(search=searches())
+def test_front_is_every_nondominated_point(way: str, search: tuple[Problem, Quantity]) -> None:
+    """By enumeration, and by epsilon constraint with an exact solver."""
+    problem, cost = search
+    wanted = nondominated([(cost.value(picks), problem.value(picks)) for picks in every_assignment(problem)])
+    with pytest.MonkeyPatch.context() as patch:
+        if way != "exhaustive":
+            patch.setattr(_front, "enumerable", lambda _: False)
+        found = Search(problem, cost, make_solver(way, "test"), Effort()).every_point()
+    assert values(problem, cost, found) == wanted
+    assert {each.gap for each in found} == {0.0}
+    assert all(problem.feasible(each.picks) for each in found)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@settings(deadline=None, max_examples=40)
+@given(search=searches(), count=st.integers(2, 6), share=st.floats(-0.1, 1.1))
+def test_a_cover_is_of_nondominated_losses_and_has_the_best_under_the_budget(
+    way: str, search: tuple[Problem, Quantity], count: int, share: float
+) -> None:
+    problem, cost = search
+    points = [(cost.value(picks), problem.value(picks)) for picks in every_assignment(problem)]
+    wanted = points[0][0] + share * (max(points)[0] - points[0][0])
+    found = values(problem, cost, Search(problem, cost, make_solver(way, "test"), Effort()).cover(count, wanted))
+    assert len(found) <= count + 1
+    assert all(loss == min(least for other, least in points if other <= cost) for cost, loss in found)
+    assert min(loss for _, loss in found) == min(loss for _, loss in points)
+    within = [loss for c, loss in points if c <= wanted]
+    assert min((loss for c, loss in found if c <= wanted), default=inf) == min(within, default=inf)
+
+
+class Lazy(Solver):
+    """The worst answer that the gap allows."""
+
+    exact: ClassVar[bool] = True
+
+    def solve(self, problem: Problem, effort: Effort) -> Solution:
+        """Of all assignments."""
+        found = sorted((problem.value(picks), picks) for picks in every_assignment(problem))
+        if not found:
+            return Solution(None, inf, inf)
+        bound = found[0][0]
+        return [answer for value, picks in found if (answer := Solution(picks, value, bound)).gap <= effort.gap][-1]
 
 
 @settings(deadline=None, max_examples=60)
-@given(problems(), st.lists(st.integers(0, 3), min_size=6, max_size=6))
-def test_front_of_losses_below_zero(problem: Problem, shifts: list[int]) -> None:
-    """Measured losses may fall: the front is that of the same losses shifted."""
-    pairs = zip(problem.variables, itertools.cycle(shifts), strict=False)
-    lower = replace(problem, variables=tuple(replace(v, loss=v.loss - shift) for v, shift in pairs))
-    found = [lower.point(picks) for picks in pareto_front(lower)]
-    assert {point.cost for point in found} == {cost for cost, _ in nondominated(every_assignment(lower))}
+@given(searches(), st.floats(0.01, 0.9), st.floats(0, 1))
+def test_a_gap_leaves_no_budget_unmet(search: tuple[Problem, Quantity], gap: float, share: float) -> None:
+    """Good enough counts for the loss; whether something is cheap enough is settled exactly."""
+    problem, cost = search
+    costs = sorted(cost.value(picks) for picks in every_assignment(problem))
+    wanted = costs[0] + share * (costs[-1] - costs[0])
+    found = Search(problem, cost, Lazy(), Effort(gap=gap)).cover(3, wanted)
+    assert min(cost.value(each.picks) for each in found) <= wanted
 
 
-@settings(deadline=None, max_examples=100)
-@given(problems(), st.floats(0, 1))
-def test_best_under_a_budget_is_brute_force_s(problem: Problem, share: float) -> None:
-    points = every_assignment(problem)
-    costs = sorted(point.cost for point in points)
-    budget = costs[0] + share * (costs[-1] - costs[0])
-    picks = Solver.of(problem).least_loss(budget)
-    assert picks is not None
-    assert problem.cost(picks) <= budget
-    assert problem.loss(picks) == min(point.loss for point in points if point.cost <= budget)
-    assert Solver.of(problem).least_loss(costs[0] - 1) is None
+def test_a_gap_leaves_the_least_relaxation() -> None:
+    """What a message says to raise a budget to is the smallest number, not one near it."""
+    model = jet_model()
+    cost = model.costs["bops_campos"]
+    error = contradiction(model.problem(), {"bops_campos": Bound(cost, 1000.0)}, Lazy(), Effort(gap=0.3))
+    least = min(cost.value(picks) for picks in every_assignment(model.problem()))
+    assert f"bops_campos at least {ceil(least):,};" in str(error)
 
 
+# The jet tagger.
+
+
+@cache
 def jet_points() -> list[Point]:
-    """All 625 assignments of the jet tagger, costed layer by layer from the front's own definition."""
-    design, step = allocated(), Pareto(350_000)
-    widths, start = step._widths(design.graph), Starting.of(design, step.calibration)
-    problem = step.problem(
-        design.graph,
-        loss_table(start, "hessian_trace", design.sensitivity["hessian_trace"], widths),
-        density_table(start, widths),
-    )
-    return every_assignment(problem)
+    """All 625 assignments of the jet tagger."""
+    model = jet_model()
+    return [model.point(picks, None) for picks in every_assignment(model.problem())]
+
+
+def jet_model() -> Model:
+    return set_up(measured(), "hessian_trace", Pareto().rules(), ["bops_campos"], 1, (), 4096).model
+
+
+def cost_and_loss(points: tuple[Point, ...] | list[Point]) -> list[tuple[float, float]]:
+    return [(point.costs["bops_campos"], point.loss) for point in points]
 
 
 def test_jets_all_625_assignments() -> None:
     points, front = jet_points(), allocated().front
     assert len(points) == 625
-    assert {(point.cost, point.loss) for point in front.points} == nondominated(points)
-    for budget in np.linspace(front.points[0].cost, 520_000, 97):
-        chosen = choose(front, float(budget)).point
-        assert chosen.cost <= budget
-        assert chosen.loss == min(point.loss for point in points if point.cost <= budget)
+    assert cost_and_loss(front.points) == nondominated(cost_and_loss(points))
+    assert (front.complete, front.solver, {point.gap for point in front.points}) == (True, "exhaustive", {0.0})
+    for budget in np.linspace(front.points[0].costs["bops_campos"], 520_000, 97):
+        chosen = choose(replace(front, budgets={"bops_campos": float(budget)}), None).point
+        assert chosen.costs["bops_campos"] <= budget
+        assert chosen.loss == min(loss for cost, loss in cost_and_loss(points) if cost <= budget)
+
+
+@pytest.mark.parametrize("solver", ["milp", "lagrangian"])
+def test_jets_by_epsilon_constraint(solver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The solvers find all of the front themselves."""
+    monkeypatch.setattr(_front, "enumerable", lambda _: False)
+    model = jet_model()
+    found = Search(model.problem(), model.costs["bops_campos"], make_solver(solver, "test"), Effort()).every_point()
+    points = [model.point(each.picks, each.gap) for each in found]
+    assert cost_and_loss(points) == cost_and_loss(allocated().front.points)
 
 
 def test_front_is_monotone() -> None:
-    points = allocated().front.points
-    assert all(a.cost < b.cost and a.loss > b.loss for a, b in itertools.pairwise(points))
-    for uniform in allocated().front.uniform:
-        assert choose(allocated().front, uniform.cost).point.loss <= uniform.loss
+    points = cost_and_loss(allocated().front.points)
+    assert all(a[0] < b[0] and a[1] > b[1] for a, b in itertools.pairwise(points))
 
 
-def test_a_budget_that_nothing_meets_names_the_least_that_is_met() -> None:
+def test_uniform_points_have_one_width() -> None:
     front = allocated().front
-    least = front.points[0].cost
-    with pytest.raises(InputError, match=f"{np.ceil(least):.0f}"):
-        choose(front, least - 1)
-    assert choose(front, least).index == 0
-    assert choose(front, None).index == len(front.points) - 1
+    assert list(front.uniform) == [4, 5, 6, 7, 8]
+    for bits, point in front.uniform.items():
+        assert {point.bits[f"fc{i}.weight"] for i in range(1, 5)} == {bits}
+        assert {point.bits[f"relu{i}"] for i in range(1, 4)} == {bits + 3}
+        assert point in [replace(each, gap=None) for each in jet_points()]
 
 
 def test_free_activations_do_no_worse_and_are_coupled() -> None:
-    design = allocated()
-    free = Pareto(350_000, activations="free", activation_bits=(7, 11))(design)
-    assert free.allocation.point.cost <= 350_000
-    assert free.allocation.point.loss <= design.allocation.point.loss
-    assert {"relu1", "relu2", "relu3"} <= set(free.allocation.point.bits)
+    design, cost = allocated(), "bops_campos"
+    free = Pareto({cost: 350_000}, activations="free", activation_bits=(7, 11))(measured()).front
+    chosen = choose(free, None).point
+    assert chosen.costs[cost] <= 350_000
+    assert chosen.loss <= design.allocation.point.loss
+    assert {"relu1", "relu2", "relu3"} <= set(chosen.bits)
 
 
 def test_activations_follow_their_weights_when_tied() -> None:
@@ -145,13 +222,37 @@ def test_activations_follow_their_weights_when_tied() -> None:
         {"input_bits": 1},
         {"activation_offset": 40},
         {"activation_offset": -3},
+        {"calibration": 0},
+        {"group_size": 0},
+        {"reuse_factor": 0},
+        {"gap": 1.0},
+        {"gap": -0.1},
+        {"points": 1},
+        {"time_limit_s": 0.0},
+        {"time_limit_s": -1.0},
     ],
 )
 def test_impossible_options(options: dict[str, object]) -> None:
-    with pytest.raises(InputError, match=next(iter(options))):
-        Pareto(350_000, **options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=f"allocate.pareto, {next(iter(options))}:"):
+        Pareto({"bops_campos": 350_000}, **options)  # type: ignore[arg-type]
 
 
-def test_front_type() -> None:
-    assert isinstance(allocated().front, Front)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"solver": "mlip"}, "unknown solver 'mlip'.*did you mean 'milp'"),
+        ({"solver": "greedy", "points": "all"}, "'all', with the solver greedy"),
+        ({"metric": "fisher"}, "'fisher', which was not measured.*measured: hessian_trace"),
+        ({"granularity": "channel"}, "tied, but 'fc1.weight' has no single width.*'free'"),
+        ({"granularity": "group", "activations": "free", "costs": ("bram",)}, "'bram' knows nothing.*'tensor'"),
+    ],
+)
+def test_options_that_do_not_fit_together(options: dict[str, object], message: str) -> None:
+    step: Callable[..., object] = Pareto(**options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=message):
+        step(measured())
+
+
+def test_what_is_decided() -> None:
     assert loaded().graph.activations() == ["x", "relu1", "relu2", "relu3"]
+    assert jet_model().problem().sizes == (1, 5, 5, 5, 5)

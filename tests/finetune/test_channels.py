@@ -37,9 +37,9 @@ def design_of(module: nn.Module, bits: dict[str, int | tuple[int, ...]], *shape:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(600, *shape)).astype(np.float32)
     labels = np.digitize(x.reshape(600, -1)[:, :3].sum(1), [-1, 1]).astype(np.int64)
-    point = Point(0.0, 0.0, {**dict.fromkeys(graph.activations(), 7), **bits})
+    point = Point(0.0, {}, {**dict.fromkeys(graph.activations(), 7), **bits})
     dataset = Dataset((x,), labels, {"train": (0, 400), "validation": (400, 500), "test": (500, 600)})
-    return Design({"graph": graph, "dataset": dataset, "allocation": Allocation(point, None, 0)})
+    return Design({"graph": graph, "dataset": dataset, "allocation": Allocation(point, 0)})
 
 
 def perceptron(last: int | tuple[int, ...] = 5) -> Design:
@@ -146,8 +146,9 @@ def test_quantizers_agree_with_the_integer_reference(fixed: Fixed, data: st.Data
 def test_bits_are_kept_in_files(tmp_path: Path) -> None:
     store = Store(tmp_path)
     bits: dict[str, int | tuple[int, ...]] = {"a": (4, 0, 3), "b": 0, "x": 16, "c": (5,)}
-    point = Point(0.5, 10.0, bits)
-    design = Design({"front": Front("bops", (point,), (), "t"), "allocation": Allocation(point, 3.0, 0)})
+    point = Point(0.5, {"bops_campos": 10.0}, bits)
+    front = Front("bops_campos", (point,), {4: point}, "t", "milp", False, {})
+    design = Design({"front": front, "allocation": Allocation(point, 0)})
     again = decode(encode(design, store), store)
     assert again.allocation.point.bits == again.front.points[0].bits == bits
     assert all(type(again.allocation.point.bits[name]) is type(width) for name, width in bits.items())

@@ -1,12 +1,15 @@
 """Fine-tuning: exact arithmetic, accuracy on the jets, resuming."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from codesign.allocate.pareto import choose
+from codesign.allocate.choose import choose
+from codesign.allocate.costs._cost import Hardware
+from codesign.allocate.costs.bops_campos import BopsCampos
 from codesign.design import Design
 from codesign.engine import encode
 from codesign.errors import InputError
@@ -16,7 +19,7 @@ from codesign.finetune._straight_through import Grid, round_weights, truncate
 from codesign.finetune.qat import Qat
 from codesign.fixed import Fixed, quantize
 from codesign.passes import Context
-from codesign.report._recount import recount
+from codesign.report._recount import layers, recount
 from codesign.starting import Starting
 from codesign.store import Store
 from tests.jets import allocated, loaded
@@ -34,7 +37,20 @@ def tuned(design: Design, folder: Path, seed: int, step: Qat | None = None) -> D
 
 
 def at_budget(budget: float) -> Design:
-    return allocated().updated({"allocation": choose(allocated().front, budget)})
+    """The jets, with the best of the front that another budget allows."""
+    front = replace(allocated().front, budgets={"bops_campos": budget})
+    return allocated().updated({"front": front, "allocation": choose(front, None)})
+
+
+def exported(design: Design, folder: Path) -> Path:
+    """The exported file."""
+    store = Store(folder)
+    return store.path(Qonnx()(design, Context(store, folder)).artifacts["qonnx"].digest)
+
+
+def recounted(design: Design, folder: Path) -> float:
+    """What the exported file costs."""
+    return BopsCampos(Hardware(design.target)).total(recount(exported(design, folder)))
 
 
 def accuracy(design: Design) -> float:
@@ -63,10 +79,7 @@ def test_jets_keep_their_accuracy(budget: float, points: float, tmp_path: Path) 
     for seed in range(3):
         done = tuned(design, tmp_path / str(seed), seed)
         reached.append(accuracy(done))
-        store = Store(tmp_path / str(seed))
-        exported = Qonnx()(done, Context(store, tmp_path, seed)).artifacts["qonnx"]
-        layers = recount(store.path(exported.digest))
-        assert sum(layer.bops for layer in layers) <= design.allocation.point.cost <= budget
+        assert recounted(done, tmp_path / str(seed)) <= design.allocation.point.costs["bops_campos"] <= budget
     assert np.mean(reached) >= float_accuracy(design) - points
 
 
@@ -74,20 +87,16 @@ def test_jets_keep_their_accuracy(budget: float, points: float, tmp_path: Path) 
 def test_recount_stays_within_any_budget(budget: float, tmp_path: Path) -> None:
     design = at_budget(float(budget))
     done = tuned(design, tmp_path, 0, Qat(epochs=2))
-    exported = Qonnx()(done, Context(Store(tmp_path), tmp_path)).artifacts["qonnx"]
-    layers = recount(Store(tmp_path).path(exported.digest))
-    bits = design.allocation.point.bits
-    assert [layer.weight_bits for layer in layers] == [bits[f"fc{i}.weight"] for i in range(1, 5)]
-    assert [layer.activation_bits for layer in layers] == [bits[name] for name in ("x", "relu1", "relu2", "relu3")]
-    assert sum(layer.bops for layer in layers) <= design.allocation.point.cost <= budget
+    found, bits = layers(recount(exported(done, tmp_path))), design.allocation.point.bits
+    assert [layer.weight_bits for layer in found] == [(bits[f"fc{i}.weight"],) for i in range(1, 5)]
+    assert [layer.activation_bits for layer in found] == [bits[name] for name in ("x", "relu1", "relu2", "relu3")]
+    assert recounted(done, tmp_path) <= design.allocation.point.costs["bops_campos"] <= budget
 
 
 def test_start_costs_exactly_what_was_allocated(tmp_path: Path) -> None:
     design = at_budget(350_000)
     done = tuned(design, tmp_path, 0, Qat(epochs=0))
-    exported = Qonnx()(done, Context(Store(tmp_path), tmp_path)).artifacts["qonnx"]
-    layers = recount(Store(tmp_path).path(exported.digest))
-    np.testing.assert_allclose(sum(layer.bops for layer in layers), design.allocation.point.cost, rtol=1e-12)
+    assert recounted(done, tmp_path) == design.allocation.point.costs["bops_campos"]
 
 
 def test_resumes_from_its_last_epoch_bit_for_bit(tmp_path: Path) -> None:
