@@ -8,6 +8,7 @@ from typing import Any, Literal, NoReturn, Self
 from codesign.arrays import FloatArray, IntArray
 from codesign.errors import ContractError
 from codesign.fixed import Fixed
+from codesign.given import Quantizer
 from codesign.graph import Graph
 from codesign.quantized import Quantized
 from codesign.target import Target
@@ -250,6 +251,7 @@ class Design:
     target: Target
     dataset: Dataset
     graph: Graph
+    given: dict[str, Quantizer]
     sensitivity: dict[str, Sensitivity]
     front: Front
     allocation: Allocation

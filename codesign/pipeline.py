@@ -170,6 +170,7 @@ def build_file(
     own = settings({key: value for key, value in table.items() if isinstance(value, dict)}, str(path), folder)
     here = Path.cwd()
     chosen = load_flow(flow, here) if flow else load_flow(known.flow, folder)
+    chosen = chosen.reading([".".join(setting.key.split(".")[:2]) for setting in (*own, *set_options)])
     request = _Request(
         out=out or Path("build") / known.name,
         target=load_target(target, here) if target else load_target(known.target, folder),

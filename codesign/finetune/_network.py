@@ -45,9 +45,7 @@ class QuantizedNetwork:
     def bias_rules(self) -> dict[str, BiasRule]:
         """The rule of every bias, by parameter name."""
         rules: dict[str, BiasRule] = {}
-        quantized = [node.output for node in self.graph.nodes if node.output in self.formats]
-        carriers = {name: self._carrier(name) for name in quantized}
-        carried = {node.name: self.formats[name] for name, node in carriers.items() if node is not None}
+        carried = {node: self.formats[name] for node, name in self.carried.items()}
         for node in self.graph.weighted():
             roles = node.op.parameters()
             if "bias" not in roles:
@@ -61,6 +59,13 @@ class QuantizedNetwork:
                 half = int(rounded.envelope().fraction) + 1
                 rules[roles["bias"]] = BiasRule(max(products, half), 2.0**-half)
         return rules
+
+    @cached_property
+    def carried(self) -> dict[str, str]:
+        """The quantized tensor that a node's bias reaches, by the node's name."""
+        quantized = [node.output for node in self.graph.nodes if node.output in self.formats]
+        carriers = {name: self._carrier(name) for name in quantized}
+        return {node.name: name for name, node in carriers.items() if node is not None}
 
     def _carrier(self, tensor: str) -> Node | None:
         """The node whose bias alone reaches a quantizer's tensor, through operations that keep an offset.

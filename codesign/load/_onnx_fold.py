@@ -5,9 +5,11 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto, numpy_helper
 
 from codesign.errors import InputError
-from codesign.load._onnx_file import MOST_ELEMENTS, Array
+from codesign.load._onnx_file import OnnxFile
+from codesign.load._onnx_tensors import MOST_ELEMENTS, Array, array
 from codesign.ops._onnx import BATCH
 
 Options = Mapping[str, Any]
@@ -82,8 +84,6 @@ def _divide(inputs: Sequence[Any], options: Options) -> Array:
 
 
 def _filled(inputs: Sequence[Any], options: Options) -> Array:
-    from onnx import numpy_helper
-
     sizes = [int(size) for size in inputs[0].reshape(-1)]
     if prod(sizes) > MOST_ELEMENTS:
         raise ValueError("too many elements")
@@ -106,7 +106,8 @@ _ARITHMETIC: dict[str, Callable[[list[Any], Options], Any]] = {
     "Reciprocal": lambda x, _: 1 / x[0],
     "Clip": _clip,
 }
-FOLDED: dict[str, Callable[[list[Any], Options], Any]] = _ARITHMETIC | {
+FOLDED: dict[str, Callable[[list[Any], Options], Any]] = {
+    **_ARITHMETIC,
     "Identity": lambda x, _: x[0],
     "Cast": lambda x, options: x[0].astype(_TYPES[options["to"]]),
     "Concat": lambda x, options: np.concatenate(x, options["axis"]),
@@ -120,3 +121,20 @@ FOLDED: dict[str, Callable[[list[Any], Options], Any]] = _ARITHMETIC | {
     "Transpose": lambda x, options: np.transpose(x[0], options.get("perm")),
     "Unsqueeze": lambda x, options: np.expand_dims(x[0], _axes(x, options)),
 }
+
+
+def literal(where: str, file: OnnxFile, options: Options) -> Array:
+    """The value of a Constant node.
+
+    Raises:
+        InputError: It holds no numbers.
+    """
+    if isinstance(options.get("value"), TensorProto):
+        return array(file, options["value"])
+    for key, kind in _LITERALS.items():
+        if key in options:
+            return np.array(options[key], kind)
+    raise InputError(where, f"a constant of {', '.join(options) or 'nothing'}", "numbers")
+
+
+_LITERALS = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}

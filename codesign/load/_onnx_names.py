@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Container
+from collections.abc import Container
 from itertools import chain, count
 
 import onnx
@@ -33,10 +33,10 @@ def parameter_name(given: str, layer: str, role: str, by_torch: bool) -> str:
     return f"{layer}.{role}" if not given or (by_torch and _MADE_UP.match(given)) else given
 
 
-def unused(name: str, taken: Container[str] | Callable[[str], bool]) -> str:
+def unused(name: str, taken: Container[str]) -> str:
     """The name, or with the first number after it that makes it new."""
     choices = chain((name,), (f"{name}_{number}" for number in count(1)))
-    return next(each for each in choices if not (taken(each) if callable(taken) else each in taken))
+    return next(each for each in choices if each not in taken)
 
 
 def _scope(node: onnx.NodeProto) -> str:

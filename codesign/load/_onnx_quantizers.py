@@ -1,4 +1,4 @@
-"""Quantizers of an ONNX file as number formats: QONNX's Quant, and QuantizeLinear with DequantizeLinear (QCDQ)."""
+"""Quantizing nodes of an ONNX file, read: QONNX's own, and QuantizeLinear with DequantizeLinear (QDQ, QCDQ)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,166 +7,160 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codesign.arrays import Bits
 from codesign.errors import InputError
-from codesign.fixed import Fixed
-from codesign.load._onnx_file import Array
+from codesign.fixed import MAX_WIDTH
+from codesign.given import ROUNDINGS, Quantizer
+from codesign.load._onnx_tensors import Array
+from codesign.ops.op import Shape
 
 Float64 = npt.NDArray[np.float64]
 #: Operators that quantize a tensor in one node; and those that do it in two, with integers in between.
-QUANT = ("Quant", "IntQuant")
+QUANT = ("Quant", "IntQuant", "BipolarQuant", "Trunc")
 LINEAR = ("QuantizeLinear", "DequantizeLinear")
 REFUSED = {
-    "BipolarQuant": "two levels without a zero are no fixed-point format: use Quant with 2 bits",
-    "Trunc": "put a Quant after the pooling instead",
     "FloatQuant": "use Quant: minifloats are no fixed-point format",
     "MultiThreshold": "export before FINN's streamlining",
 }
-ROUNDINGS = {"ROUND": "nearest", "HALF_EVEN": "nearest", "HALF_UP": "nearest", "FLOOR": "floor"}
 
 
 @dataclass(frozen=True)
-class Quantizer:
-    """What a file says of a tensor's quantizer.
+class QuantizerCall:
+    """A quantizing node, as it is read.
 
     Args:
         where: The node, for messages.
-        scale: The step, one number or an array that broadcasts against the tensor.
-        width: Bits, likewise.
-        signed: Whether negative codes are there.
-        narrow: Whether the outermost code is left out.
-        rounding: QONNX's word.
-        axis: Of channels, where scale is a vector of them; None where it broadcasts as it is.
+        op_type: Its operator.
+        inputs: Its inputs' values, where they are constant.
+        options: Its attributes.
+        shape: Of the tensor that it quantizes.
+        constant: Whether that is a constant; if not, its first axis is the batch.
     """
 
     where: str
-    scale: Float64
-    width: npt.NDArray[np.int64]
-    signed: bool
-    narrow: bool
-    rounding: str
-    axis: int | None = None
+    op_type: str
+    inputs: Sequence[Array | None]
+    options: Mapping[str, Any]
+    shape: Shape
+    constant: bool
 
-    @classmethod
-    def quant(cls, where: str, inputs: Sequence[Array | None], options: Mapping[str, Any]) -> "Quantizer":
-        """From ``Quant(x, scale, zero_point, bit_width)``; the last three are constants.
+    def read(self) -> Quantizer:
+        """The quantizer.
 
         Raises:
-            InputError: They are not, or are no fixed-point format.
+            InputError: It is no fixed-point format, or its scale or width is computed.
         """
-        scale, zero, bits = (np.asarray(value, np.float64) for value in _constants(where, inputs, 4))
-        if not np.isfinite(bits).all() or (bits != np.rint(bits)).any() or (bits < 1).any() or (bits > 53).any():
-            raise InputError(where, f"bit_width {_shown(bits)}", "whole numbers from 1 to 53")
-        rounding = str(options.get("rounding_mode", "ROUND")).upper()
-        signed, narrow = bool(options.get("signed", 1)), bool(options.get("narrow", 0))
-        return cls(where, _positive(where, scale, zero), bits.astype(np.int64), signed, narrow, rounding)
+        if self.op_type in LINEAR:
+            return self._linear()
+        if self.op_type == "BipolarQuant":
+            return self._bipolar()
+        return self._trunc() if self.op_type == "Trunc" else self._quant()
 
-    @classmethod
-    def linear(cls, where: str, inputs: Sequence[Array | None], options: Mapping[str, Any]) -> "Quantizer":
-        """From ``QuantizeLinear`` or ``DequantizeLinear(x, scale, zero_point)``; the type is the zero point's.
+    def _quant(self) -> Quantizer:
+        """``Quant(x, scale, zero_point, bit_width)``; of one signed bit it is bipolar."""
+        scale, zero, bits = self._constants(4)
+        signed = bool(self.options.get("signed", 1))
+        found = self._made(scale, zero, bits, signed, str(self.options.get("rounding_mode", "ROUND")))
+        if signed and (np.asarray(found.width) == 1).all():
+            return self._two_levels(found)
+        return replace(found, narrow=bool(self.options.get("narrow", 0)))
 
-        Raises:
-            InputError: As for ``quant``.
-        """
-        (scale,) = (np.asarray(value, np.float64) for value in _constants(where, inputs, 2))
-        zero = inputs[2] if len(inputs) > 2 and inputs[2] is not None else np.zeros((), np.uint8)
-        if options.get("block_size", 0) or options.get("output_dtype", 0):
-            raise InputError(where, "block_size or output_dtype", "a type given by the zero point, scales per channel")
-        if zero.dtype.kind not in "iu":
-            raise InputError(where, f"a zero point of type {zero.dtype}", "an integer")
-        width = np.array(np.iinfo(zero.dtype).bits)
-        positive = _positive(where, scale, np.asarray(zero, np.float64))
-        axis = int(options.get("axis", 1)) if positive.size > 1 else None
-        return cls(where, positive, width, zero.dtype.kind == "i", False, "ROUND", axis)
+    def _bipolar(self) -> Quantizer:
+        """``BipolarQuant(x, scale)``: minus or plus the scale."""
+        (scale,) = self._constants(2)
+        return self._two_levels(self._made(scale, np.zeros(()), np.ones(()), True, "ROUND"))
 
-    def clipped(self, low: float, high: float) -> "Quantizer":
-        """With fewer bits, by the smallest and largest code that a Clip leaves.
+    def _two_levels(self, found: Quantizer) -> Quantizer:
+        if not self.constant:
+            hint = "use Quant with 2 bits or more"
+            raise InputError(self.where, "an activation of two levels without a zero", "a fixed-point format", hint)
+        return replace(found, bipolar=True)
 
-        Raises:
-            InputError: They are not those of a width.
-        """
-        signed = low < 0
-        width = int(high).bit_length() + signed if high >= 1 else 0
-        full, least = 2 ** (width - signed) - 1, -(2 ** (width - 1)) if signed else 0
-        if width < 1 + signed or high not in (full, full - 1) or low not in (least, least + signed):
-            raise InputError(self.where, f"codes clipped to {low:g} ... {high:g}", "the range of a width, as -8 ... 7")
-        return replace(self, width=np.array(width), signed=signed, narrow=high < full or low > least)
+    def _trunc(self) -> Quantizer:
+        """``Trunc(x, scale, zero_point, in_bits, out_scale, out_bits)``; or older, without out_scale: the input's."""
+        if len(self.inputs) > 5:
+            scale, zero, _, scale, bits = self._constants(6)
+        else:
+            scale, zero, before, bits = self._constants(5)
+            if not np.array_equal(before, bits):
+                found = f"{before.reshape(-1)[:1]} bits cut to {bits.reshape(-1)[:1]}, which divides by a power of two"
+                raise InputError(self.where, found, "Trunc with an output scale", "export with qonnx 1.0 or newer")
+        signed, rounding = bool(self.options.get("signed", 1)), str(self.options.get("rounding_mode", "FLOOR"))
+        return replace(self._made(scale, zero, bits, signed, rounding), narrow=bool(self.options.get("narrow", 0)))
 
-    def fixed(self, shape: Sequence[int]) -> tuple[Fixed, float]:
-        """The number format for a tensor of that shape, and the largest relative change of a scale on the way.
+    def _linear(self) -> Quantizer:
+        """``QuantizeLinear`` or ``DequantizeLinear(x, scale, zero_point)``; the type is the zero point's."""
+        (scale,) = self._constants(2)
+        zero = self.inputs[2] if len(self.inputs) > 2 else None
+        if self.options.get("block_size", 0) or self.options.get("output_dtype", 0):
+            wanted = "a type given by the zero point, scales per channel"
+            raise InputError(self.where, "block_size or output_dtype", wanted)
+        kind = np.dtype(np.uint8) if zero is None else zero.dtype
+        if kind.kind not in "iu":
+            raise InputError(self.where, f"a zero point of type {kind}", "an integer")
+        if scale.ndim == 1 and scale.size > 1:
+            rank = len(self.shape)
+            axis = int(self.options.get("axis", 1))
+            if not -rank <= axis < rank:
+                raise InputError(self.where, f"axis {axis} of a tensor of {rank}", "one of its axes")
+            scale = scale.reshape([-1 if place == axis % rank else 1 for place in range(rank)])
+        bits = np.array(np.iinfo(kind).bits)
+        return self._made(scale, np.zeros(()) if zero is None else zero, bits, kind.kind == "i", "ROUND")
 
-        A scale that is no power of two is moved to the nearest one.
+    def _made(self, scale: Array, zero: Array, bits: Array, signed: bool, rounding: str) -> Quantizer:
+        if np.any(zero != 0):
+            hint = "quantize symmetrically: our integers have no offset"
+            raise InputError(self.where, f"zero point {_shown(zero)}", "0", hint)
+        if not scale.size or not np.isfinite(scale).all() or (scale <= 0).any():
+            raise InputError(self.where, f"scale {_shown(scale)}", "positive numbers")
+        if (
+            not bits.size
+            or not np.isfinite(bits).all()
+            or ((bits != np.rint(bits)) | (bits < 1) | (bits > MAX_WIDTH)).any()
+        ):
+            raise InputError(self.where, f"bit_width {_shown(bits)}", f"whole numbers from 1 to {MAX_WIDTH}")
+        if rounding.upper() not in ROUNDINGS:
+            raise InputError(self.where, f"rounding_mode {rounding!r}", f"one of {', '.join(ROUNDINGS)}")
+        widths = self._shaped(bits).astype(np.int64)
+        return Quantizer(self.where, self._shaped(scale), widths, signed, rounding=rounding.upper())
 
-        Raises:
-            InputError: Scales that don't broadcast, or a format that there is not.
-        """
-        scale = self._shaped(self.scale, shape)
-        power = np.rint(np.log2(scale)).astype(np.int64)
-        change = float(np.max(np.abs(2.0**power / scale - 1)))
-        width, power = _one(self._shaped(self.width, shape)), _one(power)
-        if self.signed and np.any(np.asarray(width) < 2):
-            raise InputError(self.where, "1 bit with a sign", "2 bits or more: a format of 1 bit has no sign")
-        if np.any(np.abs(power) > 512):
-            raise InputError(self.where, f"a scale of 2**{power}", "scales from 2**-512 to 2**512")
-        return Fixed(self.signed, width, width + power), change
-
-    def applied(self, values: Array) -> Float64:
-        """Constants after the file's own quantizer, scale and rounding as they are there."""
-        scale, width = self._shaped(self.scale, values.shape), self._shaped(self.width, values.shape)
-        high = 2.0 ** (width - self.signed) - 1 - (self.narrow and not self.signed)
-        low = -(2.0 ** (width - 1)) + self.narrow if self.signed else 0.0
-        rounded = np.asarray(values, np.float64) / scale
-        rounded = np.floor(rounded) if ROUNDINGS[self.rounding] == "floor" else np.rint(rounded)
-        return np.clip(rounded, low, high) * scale
-
-    def checked(self) -> "Quantizer":
-        """Itself, if its rounding is one that has a counterpart here.
-
-        Raises:
-            InputError: It has not.
-        """
-        if self.rounding not in ROUNDINGS:
-            raise InputError(self.where, f"rounding_mode {self.rounding!r}", f"one of {', '.join(ROUNDINGS)}")
-        return self
-
-    def _shaped(self, values: Any, shape: Sequence[int]) -> Any:
-        """Against the tensor, as many axes as it has (or none, for one number)."""
-        if np.size(values) == 1:
-            return np.asarray(values).reshape(())
-        if self.axis is not None and np.ndim(values) == 1 and -len(shape) <= self.axis < len(shape):
-            beside = [1] * len(shape)
-            beside[self.axis] = len(values)
-            values = np.reshape(values, beside)
+    def _shaped(self, values: Array) -> Array:
+        """One number, or as many axes as the tensor has, the batch left out."""
+        if values.size == 1:
+            return values.reshape(())
         try:
-            if np.broadcast_shapes(np.shape(values), tuple(shape)) == tuple(shape):
-                return np.reshape(values, (1,) * (len(shape) - np.ndim(values)) + np.shape(values))
+            whole = np.broadcast_to(values, np.broadcast_shapes(values.shape, self.shape))
+            if whole.shape == self.shape:
+                beside = values.reshape((1,) * (len(self.shape) - values.ndim) + values.shape)
+                if self.constant:
+                    return beside
+                if beside.shape[0] == 1:
+                    return beside[0]
         except ValueError:
             pass
-        found = f"scales or widths of shape {list(np.shape(values))}"
-        raise InputError(self.where, found, f"one, or some that fit a tensor of shape {list(shape)}")
+        found = f"scales or widths of shape {list(values.shape)}"
+        raise InputError(self.where, found, f"one, or some that fit a tensor of shape {list(self.shape)}")
+
+    def _constants(self, count: int) -> list[Float64]:
+        found = [np.asarray(value, np.float64) for value in self.inputs[1:count] if value is not None]
+        if len(found) < count - 1:
+            raise InputError(self.where, "a scale, zero point or width that is computed or missing", "constants")
+        return found
 
 
-def _constants(where: str, inputs: Sequence[Array | None], count: int) -> list[Array]:
-    found = [value for value in inputs[1:count] if value is not None]
-    if len(found) < count - 1:
-        raise InputError(where, "a scale, zero point or width that is computed or missing", "constants")
-    return found
+def clipped(quantizer: Quantizer, low: float, high: float) -> Quantizer:
+    """With fewer bits, by the smallest and largest code that a Clip between the two nodes of a quantizer leaves.
+
+    Raises:
+        InputError: They are not those of a width.
+    """
+    signed = low < 0
+    width = int(high).bit_length() + signed if np.isfinite(high) and high >= 1 else 0
+    full, least = 2 ** (width - signed) - 1 if width else 0, -(2 ** (width - 1)) if signed and width else 0
+    if width < 1 + signed or width > MAX_WIDTH or high not in (full, full - 1) or low not in (least, least + signed):
+        found = f"codes clipped to {low:g} ... {high:g}"
+        raise InputError(quantizer.where, found, "the range of a width, as -8 ... 7")
+    return replace(quantizer, width=np.array(width), signed=signed, narrow=high < full or low > least)
 
 
-def _positive(where: str, scale: Float64, zero: Float64) -> Float64:
-    if np.any(zero != 0):
-        hint = "quantize symmetrically: our integers have no offset"
-        raise InputError(where, f"zero point {_shown(zero)}", "0", hint)
-    if not scale.size or not np.isfinite(scale).all() or (scale <= 0).any():
-        raise InputError(where, f"scale {_shown(scale)}", "positive numbers")
-    return scale
-
-
-def _one(values: Any) -> Bits:
-    """One number where all are the same."""
-    flat = np.reshape(values, -1)
-    return int(flat[0]) if (flat == flat[0]).all() else np.asarray(values, np.int64)
-
-
-def _shown(values: Float64) -> str:
+def _shown(values: Array) -> str:
     return f"{values.reshape(-1)[:4].tolist()}{'...' if values.size > 4 else ''}"

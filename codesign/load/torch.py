@@ -74,20 +74,12 @@ def graph_for(module: "nn.Module", dataset: Dataset) -> tuple[Graph, dict[str, s
         InputError: The module can't be converted, its weights aren't finite, or the data doesn't fit it.
     """
     from codesign.load._checkpoint import check_finite
-    from codesign.load._conversion import check_conversion
+    from codesign.load._conversion import check_conversion, check_outputs
     from codesign.load._fx import graph_from_module
 
     check_finite(module)
     graph, notices = graph_from_module(module, [x.shape[1:] for x in dataset.inputs])
-    shape = graph.shapes()[graph.outputs[0]]
-    if len(graph.outputs) != 1 or len(shape) != 1 or graph.outputs[0] in graph.inputs:
-        found = f"{len(graph.outputs)} outputs, the first of shape {list(shape)}"
-        raise InputError("network output", found, "one output of shape [classes], computed by the network")
-    classes, largest = shape[-1], int(dataset.labels.max())
-    if largest >= classes:
-        count = int((dataset.labels >= classes).sum())
-        found = f"{count} labels out of range, the largest {largest}"
-        raise InputError("labels", found, f"0 to {classes - 1}, by the network's outputs")
+    check_outputs(graph, dataset)
     check_conversion(module, graph, dataset)
     return graph, {f"load.{index}": notice for index, notice in enumerate(notices)}
 

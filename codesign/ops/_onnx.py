@@ -32,7 +32,7 @@ def windows_of(call: OnnxCall, kernel: Shape) -> Windows:
         raise call.refused("pooling with ceil_mode", "ceil_mode=0", "pad or crop the input to fit")
     spans = [(size - 1) * step + 1 for size, step in zip(kernel, dilation, strict=True)]
     auto = call.attributes.get("auto_pad", "NOTSET") or "NOTSET"
-    pads = call.attributes.get("pads", (0,) * (2 * rank))
+    pads: Shape = call.attributes.get("pads", (0,) * (2 * rank))
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         axes = zip(call.shapes[0][1:], stride, spans, strict=True)
         totals = [max(0, (-(-length // step) - 1) * step + span - length) for length, step, span in axes]
@@ -44,7 +44,9 @@ def windows_of(call: OnnxCall, kernel: Shape) -> Windows:
         raise call.refused(f"auto_pad {auto!r}", "NOTSET, VALID, SAME_UPPER or SAME_LOWER")
     if len(pads) != 2 * rank or pads[:rank] != pads[rank:]:
         hint = "use an odd kernel, or pad both ends alike"
-        raise call.refused(f"padding of {list(pads[:rank])} before and {list(pads[rank:])} after", "both the same", hint)
+        raise call.refused(
+            f"padding of {list(pads[:rank])} before and {list(pads[rank:])} after", "both the same", hint
+        )
     if not all(1 <= number <= LARGEST for number in (*kernel, *stride, *dilation)) or not all(
         0 <= pad <= LARGEST for pad in pads
     ):
@@ -79,7 +81,9 @@ def onnx_shape(call: OnnxCall) -> Shape:
             raise call.refused(f"flatten from axis {axis}", "axis 1")
         return (prod(given),)
     if call.op_type == "Squeeze":
-        axes = call.constants[1].reshape(-1).tolist() if 1 in call.constants else call.attributes.get("axes", ())
+        axes: list[int] = list(
+            call.constants[1].reshape(-1).tolist() if 1 in call.constants else call.attributes.get("axes", ())
+        )
         gone = {axis + len(given) + 1 if axis < 0 else axis for axis in axes}
         if not gone or any(axis < 1 or axis > len(given) or given[axis - 1] != 1 for axis in gone):
             raise call.refused(f"shape {list(given)} without axes {sorted(gone)}", "axes of one element, not the batch")
@@ -107,7 +111,7 @@ def _transposed(call: OnnxCall, given: Shape) -> Shape:
     Raises:
         InputError: It does not.
     """
-    order = tuple(call.attributes.get("perm", range(len(given), -1, -1)))
+    order: Shape = tuple(call.attributes.get("perm", range(len(given), -1, -1)))
     if sorted(order) != list(range(len(given) + 1)):
         raise call.refused(f"perm {list(order)} of {len(given) + 1} axes", "each axis once")
     kept = [axis for axis in order if axis > 0 and given[axis - 1] > 1]
@@ -129,7 +133,9 @@ def onnx_affine(call: OnnxCall) -> tuple[npt.NDArray[np.float64], npt.NDArray[np
     channels, rank = given[0], len(given)
     shape = (1,) * (rank + 1 - constant.ndim) + constant.shape
     if len(shape) != rank + 1 or shape[1] not in (1, channels) or prod(shape) != shape[1]:
-        raise call.refused(f"a constant of shape {list(constant.shape)} with a tensor of {list(given)}", "one per channel")
+        raise call.refused(
+            f"a constant of shape {list(constant.shape)} with a tensor of {list(given)}", "one per channel"
+        )
     values = np.broadcast_to(np.asarray(constant, np.float64).reshape(-1), (channels,))
     ones, zeros = np.ones(channels), np.zeros(channels)
     if call.op_type == "Mul":

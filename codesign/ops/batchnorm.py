@@ -60,8 +60,8 @@ class BatchNorm(Rewritten):
         if call.op_type != "BatchNormalization":
             scale, shift = onnx_affine(call)
             zero = np.zeros_like(scale)
-            names = [call.parameter(*pair) for pair in (("mean", zero), ("variance", zero + 1))]
-            return cls(*names, call.parameter("gamma", scale), call.parameter("beta", shift), 0.0, (rank,))
+            mean, variance = call.parameter("mean", zero), call.parameter("variance", zero + 1)
+            return cls(mean, variance, call.parameter("gamma", scale), call.parameter("beta", shift), 0.0, (rank,))
         if call.attributes.get("training_mode", 0):
             raise call.refused("batch norm in training mode", "running statistics", "export the network in eval mode")
         roles = ("gamma", "beta", "mean", "variance")

@@ -57,7 +57,9 @@ class Conv(Op):
         """From ``Conv`` with constant weights, as many zeros before as after."""
         weight, groups = call.constant(1, "weight"), int(call.attributes.get("group", 1))
         if weight.ndim not in (3, 4):
-            raise call.refused(f"a weight of shape {list(weight.shape)}", "[out, in, length] or [out, in, height, width]")
+            raise call.refused(
+                f"a weight of shape {list(weight.shape)}", "[out, in, length] or [out, in, height, width]"
+            )
         if groups < 1 or len(weight) % groups:
             raise call.refused(f"{groups} groups of {len(weight)} output channels", "groups of equal size")
         windows = windows_of(call, weight.shape[2:])

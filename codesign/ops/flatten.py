@@ -64,7 +64,9 @@ class Flatten(Op):
         if after == given:
             return Identity()
         if after != (prod(given),):
-            raise call.refused(f"shape {list(given)} to {list(after)}", f"to [{prod(given)}], all axes but the batch in one")
+            raise call.refused(
+                f"shape {list(given)} to {list(after)}", f"to [{prod(given)}], all axes but the batch in one"
+            )
         return cls()
 
     @classmethod

@@ -44,9 +44,7 @@ class TorchCall:
 class OnnxParameter(Protocol):
     """Gives the graph a parameter of the operation that is being made."""
 
-    def __call__(
-        self, role: str, values: npt.NDArray[Any], place: int | None = None, transposed: bool = False
-    ) -> str:
+    def __call__(self, role: str, values: npt.NDArray[Any], place: int | None = None, transposed: bool = False) -> str:
         """The parameter's name.
 
         Args:

@@ -1,0 +1,123 @@
+"""The graph of an ONNX file in its final form, and the quantizers of its tensors beside it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from codesign.arrays import FloatArray
+from codesign.errors import InputError
+from codesign.finetune._network import QuantizedNetwork
+from codesign.given import Quantizer
+from codesign.graph import Graph, Node
+from codesign.load._fx import rewritten
+from codesign.load._onnx_layers import Layers
+from codesign.load._onnx_marker import Marker
+from codesign.ops.op import Rewritten
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A network as the file has it.
+
+    Args:
+        marked: The graph, rewritten for hardware, quantizers in it as markers.
+        graph: The same without them.
+        quantizers: Of activations and weights, by tensor name.
+        notices: What was changed on the way, for the user.
+    """
+
+    marked: Graph
+    graph: Graph
+    quantizers: dict[str, Quantizer]
+    notices: tuple[str, ...]
+
+
+def settle(graph: Graph, layers: Layers) -> Settled:
+    """Rewrite a graph for hardware, and take the markers out.
+
+    Raises:
+        InputError: A layer can't be rewritten.
+    """
+    marked, notices = _rewritten(graph)
+    plain, quantizers, more = _unmarked(marked)
+    kept = {
+        name: quantizer
+        for name, quantizer in layers.quantizers.items()
+        if name in _weights(plain) and np.array_equal(plain.parameters[name], layers.parameters[name])
+    }
+    lost = [name for name in layers.quantizers if name in _weights(plain) and name not in kept]
+    changed = [f"{name}: its quantizer is left out, as the layer's weights changed by folding" for name in lost]
+    notices = [*layers.notices, *notices, *more, *changed]
+    return Settled(marked, plain, {**quantizers, **kept}, tuple(notices))
+
+
+def _weights(graph: Graph) -> set[str]:
+    return {node.op.parameters()["weight"] for node in graph.weighted()}
+
+
+def _rewritten(graph: Graph) -> tuple[Graph, list[str]]:
+    """Rewritten with the markers in place; one that a layer has to be folded across is given up."""
+    given_up: list[str] = []
+    while True:
+        try:
+            found, notices = rewritten(graph)
+        except InputError:
+            between = next(_between(graph), None)
+            if between is None:
+                raise
+            graph = graph.without(between)
+            given_up.append(f"{between.inputs[0]}: its quantizer is left out, as a layer is folded across it")
+        else:
+            return found, [*given_up, *notices]
+
+
+def _between(graph: Graph) -> Iterator[Node]:
+    """Markers next to an operation that has to go."""
+    for node in graph.nodes:
+        if isinstance(node.op, Marker):
+            before, after = graph.producer(node.inputs[0]), graph.consumers(node.output)
+            if any(other is not None and isinstance(other.op, Rewritten) for other in (before, *after)):
+                yield node
+
+
+def _unmarked(graph: Graph) -> tuple[Graph, dict[str, Quantizer], list[str]]:
+    """The graph without markers; quantizers by the tensors that they quantize; notices."""
+    quantizers: dict[str, Quantizer] = {}
+    notices: list[str] = []
+    while (found := next(_markers(graph), None)) is not None:
+        node, quantizer = found
+        source = node.inputs[0]
+        readers = [other.name for other in graph.consumers(source) if not isinstance(other.op, Marker)]
+        readers += ["the output"] if source in graph.outputs else []
+        # After another marker on the same tensor, its readers have come here: they read what is quantized.
+        if readers and source not in quantizers:
+            notices.append(f"{source}: read by {', '.join(readers)} before its quantizer in the file, here after it")
+        graph = graph.without(node)
+        if not quantizers.setdefault(source, quantizer).like(quantizer):
+            notices.append(f"{source}: quantized twice; {quantizer.where} is left out")
+    return graph, quantizers, notices
+
+
+def _markers(graph: Graph) -> Iterator[tuple[Node, Quantizer]]:
+    for node in graph.nodes:
+        if isinstance(node.op, Marker):
+            yield node, node.op.quantizer
+
+
+def without_offsets(network: Settled) -> Settled:
+    """The network with half a step taken off biases whose sums the file rounds down.
+
+    Such a file has half a step in the bias, so that rounding down is rounding to nearest. Here quantizing adds it.
+    """
+    graph = network.graph
+    formats = {
+        name: quantizer.fixed() for name, quantizer in network.quantizers.items() if name not in graph.parameters
+    }
+    parameters: dict[str, FloatArray] = dict(graph.parameters)
+    for node, tensor in QuantizedNetwork(graph, formats).carried.items():
+        bias = next(each for each in graph.nodes if each.name == node).op.parameters()["bias"]
+        if network.quantizers[tensor].rounding == "FLOOR":
+            half = 2.0 ** -(int(formats[tensor].envelope().fraction) + 1)
+            parameters[bias] = (np.asarray(parameters[bias], np.float64) - half).astype(np.float32)
+    return replace(network, graph=replace(graph, parameters=parameters))
