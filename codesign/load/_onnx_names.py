@@ -8,8 +8,8 @@ from itertools import chain, count
 import onnx
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
-#: Names that torch's exporters make up for weights that they change.
-_MADE_UP = re.compile(r"onnx::|val_\d+$")
+#: What Brevitas has inside an activation.
+_INSIDE = re.compile(r"\.act_quant\..*$")
 
 
 def layer_name(node: onnx.NodeProto, weight: str, by_torch: bool) -> str:
@@ -25,12 +25,13 @@ def layer_name(node: onnx.NodeProto, weight: str, by_torch: bool) -> str:
         return own
     if weight.endswith(".weight"):
         return weight.removesuffix(".weight")
-    return _scope(node) or own
+    return _INSIDE.sub("", _scope(node)) or own
 
 
 def parameter_name(given: str, layer: str, role: str, by_torch: bool) -> str:
     """The name that a layer's parameter would like to have; the file's own, unless there is none or it says nothing."""
-    return f"{layer}.{role}" if not given or (by_torch and _MADE_UP.match(given)) else given
+    # Torch's exporters make names up for weights that they change (onnx::MatMul_7, val_3); those have no module's path.
+    return f"{layer}.{role}" if not given or (by_torch and "." not in given) else given
 
 
 def unused(name: str, taken: Container[str]) -> str:
