@@ -92,8 +92,10 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
     both = f"float [bold]{accuracy['float']:.4f}[/], quantized [bold]{accuracy['quantized']:.4f}[/]"
     console.print(f"accuracy on the test split: {both}")
     allocation = report["allocation"]
-    place = f"point {allocation['chosen'] + 1} of {len(allocation['front'])} on the Pareto front"
-    console.print(f"bits: {place}, {_proof(allocation['front'][allocation['chosen']]['gap'])}; see front.svg")
+    chosen, points = allocation["chosen"], allocation["front"]
+    choice = _choice(allocation["solver"], chosen, len(points), points[chosen]["gap"])
+    pictured = any(item["name"] == "front" for item in report["artifacts"])
+    console.print(f"bits: {choice}{'; see front.svg' if pictured else ''}")
     console.print(f"[dim]flow {environment['flow']}, target {environment['target']}, seed {environment['seed']}[/]")
     if report["failures"]:
         for failure in report["failures"]:
@@ -169,13 +171,20 @@ def show_allocation(console: Console, design: Design, directory: Path) -> None:
         widths = sorted(bits) if isinstance(bits, tuple) else [bits]
         table.add_row(escape(name), span(widths))
     console.print(table)
-    place = f"point {design.allocation.index + 1} of {len(front.points)} on the Pareto front"
-    console.print(f"{place}, by {front.metric}, {_proof(point.gap)}")
-    console.print(f"predicted loss increase {point.loss:.4g} (estimated)")
+    console.print(_choice(front.solver, design.allocation.index, len(front.points), point.gap))
+    console.print(f"predicted loss increase {point.loss:.4g} by {front.metric} (estimated)")
     for name, cost in point.costs.items():
         limit = f"budget {front.budgets[name]:,.0f}" if name in front.budgets else "no budget"
         console.print(f"{name} {cost:,.0f} (estimated), {limit}")
-    console.print(f"plot: {escape(str(directory / design.artifacts['front'].path))}", soft_wrap=True)
+    if design.has("artifacts") and "front" in design.artifacts:
+        console.print(f"plot: {escape(str(directory / design.artifacts['front'].path))}", soft_wrap=True)
+
+
+def _choice(solver: str, index: int, count: int, gap: float | None) -> str:
+    """Where bits come from."""
+    if solver == "given":
+        return "those of the quantizers that the network came with"
+    return f"point {index + 1} of {count} on the Pareto front, {_proof(gap)}"
 
 
 def _proof(gap: float | None) -> str:

@@ -218,10 +218,17 @@ class Front:
 
 @dataclass(frozen=True)
 class Allocation:
-    """The chosen point, and its place in the front."""
+    """The chosen point.
+
+    Args:
+        point: The bits.
+        index: Its place in the front.
+        formats: Formats of tensors where they came with the bits; of the others the binary point is chosen.
+    """
 
     point: Point
     index: int
+    formats: dict[str, Fixed] = field(default_factory=dict[str, Fixed])
 
 
 @dataclass(frozen=True)

@@ -103,13 +103,17 @@ class QuantizedNetwork:
 
     def forward(self, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
         """The outputs for quantized parameters and quantized inputs ``[batch, ...]`` of one float type."""
+        values = self.tensors(parameters, inputs)
+        return [values[name] for name in self.graph.outputs]
+
+    def tensors(self, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+        """As ``forward``, every tensor by name, after its quantizer if it has one."""
 
         def step(node: Node, values: list[Tensor]) -> Tensor:
             result = node.op.forward(values, role_tensors(node, parameters))
             return truncate(result, self._grids[node.output]) if node.output in self.formats else result
 
-        values = self.graph.run(dict(zip(self.graph.inputs, inputs, strict=True)), step)
-        return [values[name] for name in self.graph.outputs]
+        return self.graph.run(dict(zip(self.graph.inputs, inputs, strict=True)), step)
 
     def freeze(self, parameters: Mapping[str, FloatArray]) -> Quantized:
         """The integer network of trained float parameters.
