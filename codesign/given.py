@@ -57,7 +57,7 @@ class Quantizer:
         """
         power = np.rint(np.log2(self.scale)).astype(np.int64)
         width = np.maximum(self.width, 2) if self.bipolar else np.asarray(self.width)
-        if np.any(np.abs(power) > 512) or np.any(width > MAX_WIDTH) or (self.signed and np.any(width < 2)):
+        if np.any(np.abs(power) > 512) or np.any(width > MAX_WIDTH) or (self.signed and np.any(width == 1)):
             found = (
                 f"{_shown(width)} bits of {_shown(np.asarray(self.scale))}, {'signed' if self.signed else 'unsigned'}"
             )

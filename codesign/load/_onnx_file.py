@@ -4,13 +4,14 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
 
 from codesign.errors import InputError
+from codesign.fixed import MAX_WIDTH
 
 #: Protobuf, which ONNX files are, holds no more.
 MOST_BYTES = 2**31 - 1
@@ -61,17 +62,15 @@ class OnnxFile:
         """The metadata."""
         return {item.key: item.value for item in self.model.metadata_props}
 
-    def channel_bits(self, name: str) -> tuple[list[int], list[int]] | None:
-        """Width and integer bits of every output channel of a weight, where codesign wrote them."""
+    def channel_bits(self, name: str) -> list[tuple[int, int]]:
+        """Width and integer bits of every output channel of a weight, where codesign wrote them; else nothing."""
         try:
-            found: list[Any] = [json.loads(self.properties[f"{key}:{name}"]) for key in ("widths", "integers")]
-        except (KeyError, ValueError):
-            return None
-        if not all(
-            isinstance(bits, list) and all(type(each) is int for each in cast(list[Any], bits)) for bits in found
-        ):
-            return None
-        return (found[0], found[1]) if len(found[0]) == len(found[1]) else None
+            widths, integers = (json.loads(self.properties[f"{key}:{name}"]) for key in ("widths", "integers"))
+            found = [(int(width), int(integer)) for width, integer in zip(widths, integers, strict=True)]
+        except (KeyError, ValueError, TypeError, OverflowError):
+            return []
+        fine = all(0 <= width <= MAX_WIDTH and width != 1 and abs(integer) < 512 for width, integer in found)
+        return found if fine else []
 
     def inputs(self) -> list[onnx.ValueInfoProto]:
         """What is computed from; weights that are listed among the inputs, as older files do, left out."""

@@ -1,7 +1,7 @@
 """Layers of a graph made from nodes of an ONNX file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
@@ -81,6 +81,15 @@ class Layers:
         self.shapes[name] = self.shapes[source.name]
         return Computed(name)
 
+    def _by_channel(self, given: str, values: FloatArray, quantizer: Quantizer) -> Quantizer:
+        """The bits of each output channel, where the file says them beside its one quantizer for all."""
+        bits = self.file.channel_bits(given)
+        if len(bits) != len(values):
+            return quantizer
+        shape = (len(bits), *[1] * (values.ndim - 1))
+        widths, integers = (np.array(each, np.int64).reshape(shape) for each in zip(*bits, strict=True))
+        return replace(quantizer, scale=2.0 ** (integers - widths), width=widths).compact()
+
     def _parameter(self, layer: str, role: str, values: Array, held: Constant | None, transposed: bool) -> str:
         given = held.name if held is not None else ""
         wish = parameter_name(given, layer, role, self.by_torch)
@@ -100,5 +109,5 @@ class Layers:
         if held is not None and held.quantizer is not None:
             was = held.moved(np.transpose) if transposed else held
             if was.quantizer is not None and np.array_equal(was.values, values):  # not scaled on the way
-                self.quantizers[name] = was.quantizer.compact()
+                self.quantizers[name] = self._by_channel(given, plain, was.quantizer.compact())
         return name

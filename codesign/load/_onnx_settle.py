@@ -41,19 +41,38 @@ def settle(graph: Graph, layers: Layers) -> Settled:
     """
     marked, notices = _rewritten(graph)
     plain, quantizers, more = _unmarked(marked)
-    kept = {
-        name: quantizer
-        for name, quantizer in layers.quantizers.items()
-        if name in _weights(plain) and np.array_equal(plain.parameters[name], layers.parameters[name])
-    }
-    lost = [name for name in layers.quantizers if name in _weights(plain) and name not in kept]
-    changed = [f"{name}: its quantizer is left out, as the layer's weights changed by folding" for name in lost]
-    notices = [*layers.notices, *notices, *more, *changed]
-    return Settled(marked, plain, {**quantizers, **kept}, tuple(notices))
+    weights = [node.op.parameters()["weight"] for node in plain.weighted()]
+    for name in dict.fromkeys(name for name in weights if name in layers.quantizers):
+        scaled = _scaled(layers.quantizers[name], layers.parameters[name], plain.parameters[name])
+        if scaled is None:
+            more.append(f"{name}: its quantizer is left out, as its weights changed by folding")
+        else:
+            quantizers[name] = scaled
+    return Settled(marked, plain, quantizers, (*layers.notices, *notices, *more))
 
 
-def _weights(graph: Graph) -> set[str]:
-    return {node.op.parameters()["weight"] for node in graph.weighted()}
+def _scaled(quantizer: Quantizer, before: FloatArray, after: FloatArray) -> Quantizer | None:
+    """The quantizer of weights whose output or input channels were multiplied by numbers: its steps are, too.
+
+    Args:
+        quantizer: Of the weights.
+        before: As they were, ``[outputs, inputs, ...]``.
+        after: As they are.
+
+    Returns:
+        The quantizer, or None if they changed otherwise.
+    """
+    if np.array_equal(before, after):
+        return quantizer
+    for axis in range(min(2, before.ndim)):
+        others = tuple(other for other in range(before.ndim) if other != axis)
+        size = (before * before).sum(others, keepdims=True, dtype=np.float64)
+        factors = (before * after).sum(others, keepdims=True, dtype=np.float64) / np.where(size > 0, size, 1)
+        if np.allclose(before * factors, after, rtol=1e-5, atol=1e-6 * float(np.abs(after).max())):
+            # A channel of zeros stays one, whatever its steps.
+            steps = quantizer.scale * np.where(factors != 0, np.abs(factors), 1)
+            return replace(quantizer, scale=steps).compact()
+    return None
 
 
 def _rewritten(graph: Graph) -> tuple[Graph, list[str]]:
