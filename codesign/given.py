@@ -21,7 +21,6 @@ ROUNDINGS: dict[str, Callable[[Float64], Float64]] = {
     "CEIL": np.ceil,
     "UP": lambda x: np.sign(x) * np.ceil(np.abs(x)),
     "DOWN": np.trunc,
-    "ROUND_TO_ZERO": np.trunc,
     "HALF_UP": lambda x: np.sign(x) * np.floor(np.abs(x) + 0.5),
     "HALF_DOWN": lambda x: np.sign(x) * np.ceil(np.abs(x) - 0.5),
 }

@@ -104,6 +104,7 @@ def _unmarked(graph: Graph) -> tuple[Graph, dict[str, Quantizer], list[str]]:
     """The graph without markers; quantizers by the tensors that they quantize; notices."""
     quantizers: dict[str, Quantizer] = {}
     notices: list[str] = []
+    second: set[str] = set()
     while (found := next(_markers(graph), None)) is not None:
         node, quantizer = found
         source = node.inputs[0]
@@ -112,9 +113,14 @@ def _unmarked(graph: Graph) -> tuple[Graph, dict[str, Quantizer], list[str]]:
         # After another marker on the same tensor, its readers have come here: they read what is quantized.
         if readers and source not in quantizers:
             notices.append(f"{source}: read by {', '.join(readers)} before its quantizer in the file, here after it")
+        second |= {other.name for other in graph.consumers(node.output) if isinstance(other.op, Marker)}
         graph = graph.without(node)
-        if not quantizers.setdefault(source, quantizer).like(quantizer):
-            notices.append(f"{source}: quantized twice; {quantizer.where} is left out")
+        before = quantizers.setdefault(source, quantizer)
+        if not before.like(quantizer):
+            # One right behind another has the last word; of two side by side, the first.
+            kept, lost = (quantizer, before) if node.name in second else (before, quantizer)
+            quantizers[source] = kept
+            notices.append(f"{source}: quantized twice; {lost.where} is left out")
     return graph, quantizers, notices
 
 

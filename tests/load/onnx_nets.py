@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def saved(built: onnx.ModelProto, path: Path) -> Path:
 def dense(seed: int = 0, sizes: Sequence[int] = (4, 6, 3)) -> dict[str, np.ndarray]:
     """Weights ``[inputs, outputs]`` and biases of dense layers: ``w1``, ``b1``, ``w2``, and so on."""
     random, found = np.random.default_rng(seed), {}
-    for index, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False), 1):
+    for index, (inputs, outputs) in enumerate(pairwise(sizes), 1):
         found[f"w{index}"] = random.normal(size=(inputs, outputs)).astype(np.float32)
         found[f"b{index}"] = random.normal(size=outputs).astype(np.float32)
     return found

@@ -14,9 +14,13 @@ import brevitas.nn as qnn
 import numpy as np
 import torch
 from brevitas.export import export_onnx_qcdq, export_qonnx
+from brevitas.quant import (
+    Int8ActPerTensorFixedPoint,
+    Int8WeightPerTensorFixedPoint,
+    SignedBinaryWeightPerTensorConst,
+    Uint8ActPerTensorFixedPoint,
+)
 from brevitas.quant import Int8BiasPerTensorFixedPointInternalScaling as FixedPointBias
-from brevitas.quant import Int8WeightPerTensorFixedPoint, SignedBinaryWeightPerTensorConst
-from brevitas.quant import Int8ActPerTensorFixedPoint, Uint8ActPerTensorFixedPoint
 from skl2onnx import to_onnx
 from sklearn.neural_network import MLPClassifier
 from torch import Tensor, nn
