@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
 from onnx import TensorProto, helper
 
 from codesign.errors import InputError
@@ -123,13 +124,15 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     for item in node.attribute:
         try:
             value: Any = helper.get_attribute_value(item)
+            if item.t.data_location == TensorProto.EXTERNAL:
+                raise ValueError
             if isinstance(value, bytes):
                 value = value.decode()
             plain = isinstance(value, int | float | str | TensorProto)
             found[item.name] = value if plain else tuple(value)
         except (ValueError, TypeError) as error:
             where = f"{label(node)}, attribute {item.name!r}"
-            raise InputError(where, "damaged", "a number, text or list") from error
+            raise InputError(where, "damaged", "a number, text or list, or a tensor inside the file") from error
     return found
 
 
@@ -153,4 +156,17 @@ def _parse(path: Path) -> onnx.ModelProto:
         model.ParseFromString(content)
     except DecodeError:
         raise InputError(str(path), "not a whole ONNX file", "one written by onnx.save or an exporter") from None
+    if not _readable(model):
+        raise InputError(str(path), "names that are no text", "UTF-8, as onnx.save writes it")
     return model
+
+
+def _readable(message: Message) -> bool:
+    """Whether all texts in a message, and in those inside it, are texts: protobuf gives damaged ones as bytes."""
+    for kind, value in message.ListFields():
+        items: Any = value if kind.is_repeated else (value,)
+        if kind.type == FieldDescriptor.TYPE_STRING and not all(isinstance(item, str) for item in items):
+            return False
+        if kind.type == FieldDescriptor.TYPE_MESSAGE and not all(_readable(item) for item in items):
+            return False
+    return True

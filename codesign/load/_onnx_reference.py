@@ -9,6 +9,7 @@ from onnx import numpy_helper
 
 from codesign.errors import InputError
 from codesign.load._onnx_file import QUANTIZERS, OnnxFile
+from codesign.load._onnx_order import needed_nodes
 from codesign.load._onnx_tensors import Array, array
 
 Feeds = Mapping[str, Array]
@@ -43,15 +44,18 @@ def reference_outputs(file: OnnxFile, output: str, inputs: Sequence[Array]) -> A
 
 
 def _whole(file: OnnxFile, output: str) -> onnx.ModelProto:
-    """A copy with all its numbers inside, the wanted output alone, and one domain for quantizers."""
-    model = onnx.ModelProto()
-    model.CopyFrom(file.model)
-    for item in model.graph.initializer:
-        if item.data_location == onnx.TensorProto.EXTERNAL:
-            item.CopyFrom(numpy_helper.from_array(array(file, item), item.name))
-    del model.graph.output[:]
-    model.graph.output.append(onnx.ValueInfoProto(name=output))
-    del model.graph.value_info[:]  # what a file says of shapes in between may be wrong
+    """What the wanted output needs, all numbers inside, and one domain for quantizers."""
+    nodes = needed_nodes(file, output)
+    read = {name for node in nodes for name in node.input}
+    numbers = [
+        numpy_helper.from_array(array(file, tensor), name)
+        for name, tensor in file.initializers.items()
+        if name in read
+    ]
+    # Without what the file says of shapes in between, which may be wrong.
+    ends = file.inputs(), [onnx.ValueInfoProto(name=output)]
+    graph = onnx.helper.make_graph(nodes, "network", *ends, numbers)
+    model = onnx.helper.make_model(graph, opset_imports=file.model.opset_import, ir_version=file.model.ir_version)
     for node in model.graph.node:
         if node.domain in QUANTIZERS:
             node.domain = QUANTIZERS[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import AttributeProto, TensorProto, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from codesign.errors import InputError
 from codesign.load._onnx_file import MOST_BYTES, OnnxFile
@@ -47,9 +47,7 @@ def external_files(file: OnnxFile) -> tuple[Path, ...]:
     Raises:
         InputError: One is outside the folder, or not there.
     """
-    graph = file.model.graph
-    inside = [item.t for node in graph.node for item in node.attribute if item.type == AttributeProto.TENSOR]
-    beside = [tensor for tensor in (*graph.initializer, *inside) if tensor.data_location == TensorProto.EXTERNAL]
+    beside = [tensor for tensor in file.model.graph.initializer if tensor.data_location == TensorProto.EXTERNAL]
     return tuple(sorted({_place(file, tensor, _where(file, tensor)) for tensor in beside}))
 
 
