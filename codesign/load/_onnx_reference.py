@@ -48,9 +48,7 @@ def _whole(file: OnnxFile, output: str) -> onnx.ModelProto:
     nodes = needed_nodes(file, output)
     read = {name for node in nodes for name in node.input}
     numbers = [
-        numpy_helper.from_array(array(file, tensor), name)
-        for name, tensor in file.initializers.items()
-        if name in read
+        numpy_helper.from_array(array(file, tensor), name) for name, tensor in file.initializers.items() if name in read
     ]
     # Without what the file says of shapes in between, which may be wrong.
     ends = file.inputs(), [onnx.ValueInfoProto(name=output)]

@@ -92,8 +92,8 @@ def _place(file: OnnxFile, tensor: TensorProto, where: str) -> Path:
     except (OSError, ValueError):  # no name that a file can have
         inside = True
     if not inside:
-        raise InputError(where, f"external data in {location!r}", f"a file in the model's folder, {folder}")
-    raise InputError(where, f"external data in {location!r}, which is not there", "the file beside the model")
+        raise InputError(where, f"external data in {location[:99]!r}", f"a file in the model's folder, {folder}")
+    raise InputError(where, f"external data in {location[:99]!r}, which is not there", "the file beside the model")
 
 
 def _last(values: Iterable[str]) -> str:

@@ -1,3 +1,4 @@
+# ruff: noqa: T201  (a program)
 """Damaged ONNX files: each is read or refused, in a process of its own that a crash may take.
 
 ``python -m tests.load.onnx_fuzz SEED COUNT`` says how many were read and refused, and ends with 1 at the first failure.
@@ -104,7 +105,7 @@ def wiring(built: onnx.ModelProto, dice: random.Random) -> None:
 def operator(built: onnx.ModelProto, dice: random.Random) -> None:
     """A node computes something else, or is of another domain."""
     item = some(built.graph.node, dice)
-    kinds = sorted({n.op_type for n in built.graph.node}) + ["If", "Loop", "LSTM", "Transpose", "Squeeze", "Trunc", ""]
+    kinds = [*sorted({n.op_type for n in built.graph.node}), "If", "Loop", "LSTM", "Transpose", "Squeeze", "Trunc", ""]
     if dice.random() < 0.8:
         item.op_type = dice.choice(kinds)
     else:
