@@ -43,7 +43,15 @@ def effects(design: Design, formats: Mapping[str, Fixed], samples: int) -> list[
     lines = [
         f"{name}: output differs from the file's by {error:.2g} of its size (rms)" for name, error in errors.items()
     ]
+    if down := [name for name, quantizer in design.given.items() if _rounds_down(name, quantizer, network)]:
+        lines.append(f"rounded down here, to nearest in the file: {', '.join(down)}")
     return [*lines, f"quantizers of the file: another class for {int((one != other).sum())} of {len(rows)}, {count}"]
+
+
+def _rounds_down(name: str, quantizer: Quantizer, network: QuantizedNetwork) -> bool:
+    """Whether an activation that the file rounds otherwise has no bias before it that could take half a step."""
+    activation = name not in network.graph.parameters
+    return activation and quantizer.rounding != "FLOOR" and name not in network.carried.values()
 
 
 def _as_given(
