@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from codesign.design import Design
+from codesign.design import Dataset, Design
 from codesign.passes import Context, Pass
 
 
@@ -40,11 +40,25 @@ class Onnx(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Read, convert, and check against the file itself."""
-        from codesign.load._conversion import check_outputs
-        from codesign.load._onnx import network_from_file
-        from codesign.load._onnx_file import OnnxFile
+        return fields_from_file(self.model, design.dataset, self.output)
 
-        network = network_from_file(OnnxFile.read(self.model), design.dataset, self.output)
-        check_outputs(network.graph, design.dataset)
-        notices = {f"load.{index}": notice for index, notice in enumerate(network.notices)}
-        return {"graph": network.graph, "given": network.quantizers, "notices": notices}
+
+def fields_from_file(model: Path, dataset: Dataset, output: str = "") -> dict[str, object]:
+    """What a design has of an ONNX file: graph, quantizers, notices of the conversion.
+
+    Args:
+        model: The file.
+        dataset: The data that it is for.
+        output: Name of the tensor with the logits; nothing for the only output.
+
+    Raises:
+        InputError: The file can't be converted, or doesn't fit the data.
+    """
+    from codesign.load._conversion import check_outputs
+    from codesign.load._onnx import network_from_file
+    from codesign.load._onnx_file import OnnxFile
+
+    network = network_from_file(OnnxFile.read(model), dataset, output)
+    check_outputs(network.graph, dataset)
+    notices = {f"load.{index}": notice for index, notice in enumerate(network.notices)}
+    return {"graph": network.graph, "given": network.quantizers, "notices": notices}

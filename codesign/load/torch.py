@@ -98,7 +98,8 @@ def _execute(path: Path) -> dict[str, object]:
     name = f"codesign_user_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise InputError(str(path), "not a Python file", "a file ending in .py")
+        hint = "an ONNX file goes into a table [load.onnx]" if path.suffix == ".onnx" else ""
+        raise InputError(str(path), "not a Python file", "a file ending in .py", hint)
     module = importlib.util.module_from_spec(spec)
     before = set(sys.modules)
     sys.path.insert(0, str(path.parent))

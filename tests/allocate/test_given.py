@@ -93,6 +93,19 @@ def test_bad_options(option: str, words: str, project: Project) -> None:
     assert words in outcome.err
 
 
+def test_from_memory(tmp_path: Path) -> None:
+    """The path of a file in place of a module."""
+    import codesign
+
+    x, y = samples()
+    path = saved(quantized_mlp(), tmp_path / "net.onnx")
+    arrays = codesign.Data(x, y, (0, 1200), (1200, 1600), (1600, 2000))
+    options = {"allocate.calibration": 256, "sensitivity.samples": 256}
+    result = codesign.build(path, arrays, "pynq-z2", "given-qonnx", tmp_path / "out", options)
+    assert result.report is not None
+    assert formats(result.report)["fc1"] == ("fixed<5,2>", "fixed<8,4>")
+
+
 def data(x: np.ndarray) -> Dataset:
     rows = {"train": (0, len(x)), "validation": (0, len(x)), "test": (0, len(x))}
     return Dataset((x,), np.zeros(len(x), np.int64), rows)  # type: ignore[arg-type]
