@@ -2,7 +2,7 @@
 
 In an environment of its own::
 
-    pip install torch==2.13.0 onnx==1.22.0 onnxscript onnxruntime qonnx skl2onnx brevitas
+    pip install torch==2.13.0 onnx==1.22.0 onnxscript onnxruntime qonnx skl2onnx brevitas onnxoptimizer
     python tests/load/onnx_files/make.py
 
 Beside each ``NAME.onnx`` is ``NAME.npz``: inputs ``x``, and outputs ``y`` by the tool itself.
