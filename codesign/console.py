@@ -92,8 +92,10 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
         both = f"float [bold]{value['float']:.4f}[/], quantized [bold]{value['quantized']:.4f}[/]"
         console.print(f"{escape(name.replace('_', ' '))} on the test split: {both}")
     allocation = report["allocation"]
-    place = _standing(allocation["chosen"], len(allocation["front"]), allocation["complete"])
-    console.print(f"bits: {place}, {_proof(allocation['front'][allocation['chosen']]['gap'])}; see front.svg")
+    chosen, points = allocation["chosen"], allocation["front"]
+    choice = _choice(allocation["solver"], chosen, len(points), allocation["complete"], points[chosen]["gap"])
+    pictured = any(item["name"] == "front" for item in report["artifacts"])
+    console.print(f"bits: {choice}{'; see front.svg' if pictured else ''}")
     values = {item["name"]: item["value"] for item in report["measures"]}
     for name, most in allocation["budgets"].items():
         console.print(f"{name}: {amount(values[name])} (estimated) of the {amount(most)} allowed")
@@ -177,19 +179,22 @@ def show_allocation(console: Console, design: Design, directory: Path) -> None:
         pruned = f", {widths.count(0)} of {len(widths)} channels pruned" if 0 < widths.count(0) < len(widths) else ""
         table.add_row(escape(name), f"{span(widths)}{pruned}")
     console.print(table)
-    place = _standing(design.allocation.index, len(front.points), front.complete)
-    console.print(f"{place}, by {front.metric}, {_proof(point.gap)}")
+    choice = _choice(front.solver, design.allocation.index, len(front.points), front.complete, point.gap)
+    console.print(f"{choice}; by {front.metric}")
     console.print(f"predicted loss increase {point.loss:.4g} (estimated; without that of quantized inputs)")
     for name, cost in point.costs.items():
         limit = f"budget {amount(front.budgets[name])}" if name in front.budgets else "no budget"
         console.print(f"{name} {amount(cost)} (estimated), {limit}")
-    console.print(f"plot: {escape(str(directory / design.artifacts['front'].path))}", soft_wrap=True)
+    if design.has("artifacts") and "front" in design.artifacts:
+        console.print(f"plot: {escape(str(directory / design.artifacts['front'].path))}", soft_wrap=True)
     _show_notices(console, design.notices.values() if design.has("notices") else ())
 
 
-def _standing(index: int, count: int, complete: bool) -> str:
-    """Where the chosen point is among those found."""
-    return f"point {index + 1} of {count} {'on the Pareto front' if complete else 'found'}"
+def _choice(solver: str, index: int, count: int, complete: bool, gap: float | None) -> str:
+    """Where bits come from."""
+    if solver == "given":
+        return "those of the quantizers that the network came with"
+    return f"point {index + 1} of {count} {'on the Pareto front' if complete else 'found'}, {_proof(gap)}"
 
 
 def _proof(gap: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal, NoReturn, Self
 from codesign.arrays import FloatArray, IntArray
 from codesign.errors import ContractError
 from codesign.fixed import Fixed
+from codesign.given import Quantizer
 from codesign.graph import Graph
 from codesign.quantized import Quantized
 from codesign.target import Target
@@ -227,10 +228,17 @@ class Front:
 
 @dataclass(frozen=True)
 class Allocation:
-    """The chosen point, and its place in the front."""
+    """The chosen point.
+
+    Args:
+        point: The bits.
+        index: Its place in the front.
+        formats: Formats of tensors where they came with the bits; of the others the binary point is chosen.
+    """
 
     point: Point
     index: int
+    formats: dict[str, Fixed] = field(default_factory=dict[str, Fixed])
 
 
 @dataclass(frozen=True)
@@ -260,6 +268,7 @@ class Design:
     target: Target
     dataset: Dataset
     graph: Graph
+    given: dict[str, Quantizer]
     sensitivity: dict[str, Sensitivity]
     front: Front
     allocation: Allocation

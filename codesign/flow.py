@@ -1,6 +1,6 @@
 """A flow: an ordered list of passes with options, checked as a whole before anything runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -50,6 +50,20 @@ class Flow:
                 passes.insert(self._place(name, passes, where), name)
         return replace(self, passes=tuple(passes))
 
+    def reading(self, named: Collection[str]) -> "Flow":
+        """With the loader that a build file has options for in place of the flow's own, if it has none for that.
+
+        Args:
+            named: Passes that the build file names.
+        """
+        passes = list(self.passes)
+        for index, own in enumerate(passes):
+            if stage(own) != "load" or own in named:
+                continue
+            alike = [other for other in named if stage(other) == "load" and _same_source(own, other, passes)]
+            passes[index] = alike[0] if alike else own
+        return replace(self, passes=tuple(passes))
+
     def _place(self, name: str, passes: list[str], where: str) -> int:
         written = {field.split(".")[0] for field in lookup(name).writes} - SHARED
         alike = [index for index, other in enumerate(passes) if stage(other) == stage(name)]
@@ -63,6 +77,14 @@ class Flow:
             if index >= alike[0] and any(read.split(".")[0] in written for read in lookup(other).reads)
         ]
         return min([*readers, alike[-1] + 1])
+
+
+def _same_source(own: str, other: str, passes: Sequence[str]) -> bool:
+    """Whether a loader that a flow does not have gives what one of the flow's gives."""
+    if other in passes or other not in registry():
+        return False
+    first, second = (set(lookup(name).writes) - SHARED for name in (own, other))
+    return first <= second
 
 
 @dataclass(frozen=True)

@@ -182,6 +182,7 @@ def build_file(
     own = settings({key: value for key, value in table.items() if isinstance(value, dict)}, str(path), folder)
     here = Path.cwd()
     chosen = load_flow(flow, here) if flow else load_flow(known.flow, folder)
+    chosen = chosen.reading([".".join(setting.key.split(".")[:2]) for setting in (*own, *set_options)])
     request = _Request(
         out=out or Path("build") / known.name,
         target=load_target(target, here) if target else load_target(known.target, folder),
@@ -195,7 +196,7 @@ def build_file(
 
 
 def build(
-    model: "nn.Module",
+    model: "nn.Module | Path | str",
     data: Data,
     target: str = "vu13p-l1t",
     flow: str = "hls4ml",
@@ -207,10 +208,10 @@ def build(
     also: Sequence[str] = (),
     observer: Observer | None = None,
 ) -> BuildResult:
-    """Build a torch module in memory.
+    """Build a torch module in memory, or an ONNX file.
 
     Args:
-        model: A trained module.
+        model: A trained module, or the path of an ONNX file.
         data: Its data.
         target: Shipped name, or path of a TOML file.
         flow: Likewise; its ``load`` passes are left out.
@@ -228,19 +229,25 @@ def build(
     """
     from torch import nn
 
+    from codesign.load.onnx import fields_from_file
     from codesign.load.torch import graph_for
 
+    of_file = isinstance(model, str | Path)
     wanted: tuple[tuple[object, type], ...] = ((model, nn.Module), (data, Data))
-    for value, kind in wanted:
+    for value, kind in wanted[of_file:]:
         if not isinstance(value, kind):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers may be untyped)
             raise InputError("codesign.build", f"a {type(value).__name__}", f"an instance of {kind.__name__}")
     dataset = data.dataset()
-    graph, notices = graph_for(model, dataset)
+    if isinstance(model, str | Path):
+        loaded = fields_from_file(Path(model), dataset)
+    else:
+        graph, notices = graph_for(model, dataset)
+        loaded: dict[str, object] = {"graph": graph, "notices": notices}
     here = Path.cwd()
     whole = load_flow(flow, here).extended(also, "also")
     rest = Flow(whole.name, whole.summary, tuple(n for n in whole.passes if stage(n) != "load"), whole.options)
     given = [Setting(key, value, f"options[{key!r}]", here, explicit=True) for key, value in (options or {}).items()]
-    fields = {"dataset": dataset, "graph": graph, "notices": notices}
+    fields = {"dataset": dataset, **loaded}
     request = _Request(Path(out), load_target(target, here), rest, given, seed, until, force, fields)
     return _run(request, observer or Quiet())
 

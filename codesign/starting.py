@@ -1,6 +1,6 @@
 """Where quantization starts: the formats that allocation judges, and that fine-tuning begins with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -11,7 +11,7 @@ from codesign.arrays import FloatArray
 from codesign.calibrate import Float64, best_format, channel_formats, even_rows, format_for, stride
 from codesign.design import Design
 from codesign.errors import ContractError, InputError
-from codesign.fixed import Fixed
+from codesign.fixed import Fixed, quantize
 from codesign.graph import Graph
 from codesign.torch_forward import float_forward, threads, to_tensors
 
@@ -53,16 +53,23 @@ class Starting:
         values: Activations ``[kept, ...]`` by tensor name, of as many samples as the rule for formats looks at.
         largest: Largest magnitude of each activation over all samples.
         signed: Whether each activation has a sign.
+        given: Formats that are not chosen here, by tensor name.
     """
 
     graph: Graph
     values: dict[str, FloatArray]
     largest: dict[str, float]
     signed: dict[str, bool]
+    given: Mapping[str, Fixed] = field(default_factory=dict[str, Fixed])
 
     @classmethod
-    def of(cls, design: Design, samples: int) -> "Starting":
+    def of(cls, design: Design, samples: int, given: Mapping[str, Fixed] | None = None) -> "Starting":
         """Look at evenly spread samples of the training split, no more than memory easily holds at a time.
+
+        Args:
+            design: Graph and data.
+            samples: How many samples.
+            given: Formats that are not chosen here.
 
         Raises:
             InputError: An activation is not finite.
@@ -86,7 +93,7 @@ class Starting:
                 )
         signed = graph.signed() | {name: found[name].negative for name in graph.inputs}
         values = {name: np.concatenate(seen.rows) for name, seen in found.items()}
-        return cls(graph, values, {name: seen.largest for name, seen in found.items()}, signed)
+        return cls(graph, values, {name: seen.largest for name, seen in found.items()}, signed, given or {})
 
     def format(self, name: str, width: int | Sequence[int]) -> tuple[Fixed, float]:
         """The format of a parameter or activation, and its mean squared error per element.
@@ -95,6 +102,8 @@ class Starting:
             name: The tensor.
             width: Bits of the tensor, or of each output channel of a parameter; 0 for zero.
         """
+        if name in self.given:
+            return self.given[name], float(np.mean(self._errors(name)))
         if not isinstance(width, int):
             fixed, errors = self.channels(name, width)
             return fixed, float(np.mean(errors))
@@ -117,7 +126,14 @@ class Starting:
         """
         if name not in self.graph.parameters:
             raise ContractError(f"tensor {name!r}", "a width per channel", "one width: it is an activation")
+        if name in self.given:
+            return self.given[name], self._errors(name).reshape(len(widths), -1).mean(1)
         return channel_formats(self.graph.parameters[name], widths)
+
+    def _errors(self, name: str) -> Float64:
+        """Squared errors of a given format, of the tensor's shape."""
+        values = np.asarray({**self.values, **self.graph.parameters}[name], np.float64)
+        return (quantize(values, self.given[name], "nearest_even").real() - values) ** 2
 
     def channel_errors(self, name: str, width: int) -> Float64:
         """Mean squared error per element of each output channel of a parameter at a width, ``[channels]``."""

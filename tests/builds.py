@@ -173,6 +173,23 @@ def make(folder: Path, flow: str = "qonnx", changes: dict[str, dict[str, Any]] |
     return project
 
 
+def make_given(folder: Path) -> Project:
+    """A tiny project of an ONNX file with quantizers, flow ``given-qonnx``."""
+    from tests.load.onnx_nets import quantized_mlp, saved
+
+    own: dict[str, dict[str, Any]] = {
+        "finetune": {"epochs": 0},
+        "load.onnx": {"model": "net.onnx"},
+        "allocate": {"weight_bits": None},
+        "allocate.pareto": {"weight_bits": [4, 5]},
+    }
+    project = make(folder, "given-qonnx", own)
+    before, _, after = project.file.read_text().partition("[load.torch]")
+    project.file.write_text(before + after[after.index("[sensitivity]") :])
+    saved(quantized_mlp(), folder / "net.onnx")
+    return project
+
+
 @functools.cache
 def command() -> tuple[str, ...]:
     """How the tests call codesign: ``python -m codesign``, or the script beside this Python."""

@@ -20,9 +20,11 @@ from codesign.passes import STAGES, Pass, lookup, registry
 from codesign.pipeline import Quiet
 from codesign.shipped import read_toml
 from codesign.target import load_target
-from tests.builds import make, python
+from tests.builds import make, make_given, python
 
 NAMES = sorted(registry())
+#: Passes of the flows for networks with quantizers of their own.
+GIVEN = ("load.onnx", "allocate.given")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -284,13 +286,13 @@ def flattened(fields: Fields) -> Fields:
     return found
 
 
-def record(folder: Path, seed: int, until: str | None = None) -> Recorded:
-    """Build the tiny project with flow hls4ml and every sensitivity metric in a new store."""
-    project = make(folder, "hls4ml")
+def record(folder: Path, seed: int, until: str | None = None, flow: str = "hls4ml") -> Recorded:
+    """Build the tiny project with a flow and every sensitivity metric in a new store."""
+    project = make_given(folder) if flow.startswith("given") else make(folder, flow)
     table = read_toml(project.file)
     metrics = [name for name in NAMES if name.startswith("sensitivity.")]
-    flow = load_flow("hls4ml", project.folder).extended(metrics, "test")
-    steps = plan(flow, settings({k: v for k, v in table.items() if k in STAGES}, "test", project.folder), ("target",))
+    chosen = load_flow(flow, project.folder).extended(metrics, "test")
+    steps = plan(chosen, settings({k: v for k, v in table.items() if k in STAGES}, "test", project.folder), ("target",))
     changes: dict[str, Fields] = {}
     with opened(project.out) as store:
         fields = encode(Design({"target": load_target("pynq-z2", project.folder)}), store)
@@ -309,9 +311,16 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
     return [record(tmp_path_factory.mktemp("twice") / "project", 3) for _ in range(2)]
 
 
+@pytest.fixture(scope="module")
+def given_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
+    """Likewise, of a network with quantizers of its own."""
+    folders = [tmp_path_factory.mktemp("given") / "project" for _ in range(2)]
+    return [record(folder, 3, until="finetune.qat", flow="given-qonnx") for folder in folders]
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_is_deterministic_for_a_seed(name: str, twice: list[Recorded]) -> None:
-    first, second = twice
+def test_is_deterministic_for_a_seed(name: str, request: pytest.FixtureRequest) -> None:
+    first, second = request.getfixturevalue("given_twice" if name in GIVEN else "twice")
     assert name in first.changes, "no shipped flow that this test builds has the pass: build another flow here"
     assert json.dumps(first.changes[name]) == json.dumps(second.changes[name])
     assert first.changes[name]

@@ -1,15 +1,16 @@
 """From a design to the allocation problem: tables of losses and costs for every width that may be chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from codesign.allocate._counting import operations
 from codesign.allocate._decisions import Choice, Rules, decisions
 from codesign.allocate._losses import loss_table, nonzero_table
 from codesign.allocate._model import Model, make_model
 from codesign.allocate._pieces import Piece
-from codesign.allocate.costs import Hardware, make_cost
-from codesign.design import Design, Measurement, Point
+from codesign.allocate.costs import Cost, Hardware, make_cost
+from codesign.design import Design, Measurement, Point, Sensitivity
 from codesign.errors import InputError, did_you_mean
 from codesign.graph import Graph
 from codesign.starting import Starting
@@ -86,23 +87,96 @@ def set_up(
         InputError: Rules that leave a tensor no width, an unknown cost, a cost without a rule for an operation, a
             tensor that was not measured.
     """
-    graph = design.graph
-    _check_measured(graph, measurements)
-    hardware = Hardware(design.target, reuse_factor, measurements)
-    models = {name: make_cost(name, hardware, "allocate.pareto, budgets or costs") for name in costs}
-    choices = decisions(graph, rules)
+    _check_measured(design.graph, measurements)
+    choices = decisions(design.graph, rules)
+    models = cost_models(design, costs, reuse_factor, measurements, "allocate.pareto, budgets or costs")
     for name, cost in models.items():
-        cost.require_rules(name, operations(graph))
         if rules.granularity != "tensor" and not cost.by_channel:
             found = f"{rules.granularity!r}, of which the cost {name!r} knows nothing"
             raise InputError("allocate.pareto, granularity", found, "'tensor'", "or leave the cost out")
-    start = Starting.of(design, calibration)
+    model = tables(design, Starting.of(design, calibration), metric, choices, models)
+    return Setup(model, rules, {name: cost.limit() for name, cost in models.items()})
+
+
+def cost_models(
+    design: Design, names: Sequence[str], reuse_factor: int, measurements: tuple[Measurement, ...], where: str
+) -> dict[str, Cost]:
+    """The costs of a design by name.
+
+    Args:
+        design: Graph and target.
+        names: Of the costs.
+        reuse_factor: What costs are told of the hardware: products that one multiplier does one after another.
+        measurements: Likewise: measured costs of layers.
+        where: Who asks, for messages.
+
+    Raises:
+        InputError: An unknown cost, or one without a rule for an operation.
+    """
+    hardware = Hardware(design.target, reuse_factor, measurements)
+    models = {name: make_cost(name, hardware, where) for name in names}
+    for name, cost in models.items():
+        cost.require_rules(name, operations(design.graph))
+    return models
+
+
+def tables(
+    design: Design,
+    start: Starting,
+    metric: str,
+    choices: list[tuple[Choice, ...]],
+    models: Mapping[str, Cost],
+) -> Model:
+    """Losses and costs of all choices.
+
+    Args:
+        design: Graph and sensitivity.
+        start: The quantizers that are judged.
+        metric: The sensitivity that predicts the loss.
+        choices: Per decision.
+        models: Costs by name.
+
+    Raises:
+        InputError: A tensor was not measured.
+    """
     widths: dict[Piece, list[int]] = {}
     for decision in choices:
         for choice in decision:
             for piece, bits in choice.items():
                 widths.setdefault(piece, []).append(bits)
     losses = loss_table(start, metric, design.sensitivity[metric], widths)
-    nonzeros = nonzero_table(start, widths)
-    model = make_model(graph, choices, losses, nonzeros, models)
-    return Setup(model, rules, {name: cost.limit() for name, cost in models.items()})
+    return make_model(design.graph, choices, losses, nonzero_table(start, widths), models)
+
+
+def metric_named(name: str, measured: Mapping[str, Sensitivity], where: str) -> str:
+    """The metric to predict the loss with: one by name, or the first.
+
+    Raises:
+        InputError: It was not measured.
+    """
+    if name and name not in measured:
+        hint = f"measured: {', '.join(measured)}; to measure others too: --also sensitivity.METRIC"
+        raise InputError(f"{where}, metric", f"{name!r}, which was not measured", "", hint)
+    return name or next(iter(measured))
+
+
+def budget_of(name: str, most: float | str, limits: Mapping[str, float | None], where: str) -> float:
+    """A budget as a number.
+
+    Args:
+        name: The cost.
+        most: A number, or "target".
+        limits: What the target allows of each cost.
+        where: Who asks, for messages.
+
+    Raises:
+        InputError: The target does not say.
+    """
+    if not isinstance(most, str):
+        return most
+    limit = limits[name]
+    if limit is None or not isfinite(limit):
+        hint = "give a number, or add the limit to the target file, where docs/reference/costs.md names one"
+        found = '"target", which sets no limit on it'
+        raise InputError(f"{where}, budgets.{name}", found, "a positive number", hint)
+    return limit

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from math import inf, isfinite
+from math import inf
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from codesign.allocate._decisions import Granularity, Rules
 from codesign.capture import output_to
-from codesign.design import Design, Front, Sensitivity
-from codesign.errors import InputError
+from codesign.design import Design, Front
 from codesign.passes import Context, Pass
 
 #: The cost where none is named.
@@ -97,15 +96,15 @@ class Pareto(Pass):
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Set up the problem, find the front."""
         from codesign.allocate._find import find_front
-        from codesign.allocate._setup import set_up
+        from codesign.allocate._setup import budget_of, metric_named, set_up
         from codesign.allocate.costs._measurements import read_measurements
         from codesign.allocate.solvers._solver import Effort
 
-        metric = self._metric(design.sensitivity)
+        metric = metric_named(self.metric, design.sensitivity, self.name)
         measurements = () if self.measurements is None else read_measurements(self.measurements)
         names = list(dict.fromkeys([*self.budgets, *self.costs])) or [DEFAULT_COST]
         setup = set_up(design, metric, self.rules(), names, self.reuse_factor, measurements, self.calibration)
-        budgets = {name: self._budget(name, most, setup.limits) for name, most in self.budgets.items()}
+        budgets = {name: budget_of(name, most, setup.limits, self.name) for name, most in self.budgets.items()}
         with output_to(context.work / "solver.log"):  # HiGHS prints remarks of its own
             effort = Effort(self.gap, self.time_limit_s or inf, context.seed, context.progress)
             found = find_front(setup.model, budgets, self.solver, self.points, effort)
@@ -125,24 +124,6 @@ class Pareto(Pass):
     def rules(self) -> Rules:
         """The options that say which widths are allowed."""
         return Rules(**{item.name: getattr(self, item.name) for item in fields(Rules)})
-
-    def _metric(self, measured: Mapping[str, Sensitivity]) -> str:
-        """The metric to predict the loss with."""
-        if self.metric and self.metric not in measured:
-            hint = f"measured: {', '.join(measured)}; to measure others too: --also sensitivity.METRIC"
-            raise InputError("allocate.pareto, metric", f"{self.metric!r}, which was not measured", "", hint)
-        return self.metric or next(iter(measured))
-
-    def _budget(self, name: str, most: float | str, limits: Mapping[str, float | None]) -> float:
-        """A budget as a number."""
-        if not isinstance(most, str):
-            return most
-        limit = limits[name]
-        if limit is None or not isfinite(limit):
-            hint = "give a number, or add the limit to the target file, where docs/reference/costs.md names one"
-            found = '"target", which sets no limit on it'
-            raise InputError(f"allocate.pareto, budgets.{name}", found, "a positive number", hint)
-        return limit
 
 
 def _late(missed: int, cost: str) -> str:

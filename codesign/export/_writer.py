@@ -69,7 +69,7 @@ class Writer:
         model = helper.make_model(proto, opset_imports=opsets, producer_name="codesign", ir_version=IR_VERSION)
         sums = self.quantized.accumulators()
         notes = {f"accumulator:{name}": str(sums[name].smallest_format()) for name in sorted(sums)}
-        helper.set_model_props(model, notes | self._channel_widths())
+        helper.set_model_props(model, notes | self._channel_widths() | self._channel_integers())
         return model
 
     def _channel_widths(self) -> dict[str, str]:
@@ -83,6 +83,18 @@ class Writer:
             if np.ndim(fixed.width) or np.ndim(fixed.integer) or fixed.width == 0:
                 widths = np.broadcast_to(fixed.width, codes.shape).reshape(len(codes), -1).max(1)
                 found[f"widths:{name}"] = json.dumps(widths.tolist())
+        return found
+
+    def _channel_integers(self) -> dict[str, str]:
+        """Likewise ``integers:WEIGHT``, integer bits of every output channel, where a format is one per channel."""
+        found: dict[str, str] = {}
+        for name in sorted(self.initializers.keys() & self.quantized.codes.keys()):
+            fixed, codes = self.quantized.formats[name], self.quantized.codes[name]
+            shapes = [np.shape(bits) for bits in (fixed.width, fixed.integer)]
+            by_channel = all(shape in ((), (len(codes), *[1] * (codes.ndim - 1))) for shape in shapes)
+            if by_channel and (any(shapes) or fixed.width == 0):
+                integers = np.broadcast_to(fixed.integer, codes.shape).reshape(len(codes), -1)[:, 0]
+                found[f"integers:{name}"] = json.dumps(integers.tolist())
         return found
 
     def parameter(self, name: str, transpose: bool = False) -> str:

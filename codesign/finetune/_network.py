@@ -45,9 +45,7 @@ class QuantizedNetwork:
     def bias_rules(self) -> dict[str, BiasRule]:
         """The rule of every bias, by parameter name."""
         rules: dict[str, BiasRule] = {}
-        quantized = [node.output for node in self.graph.nodes if node.output in self.formats]
-        carriers = {name: self._carrier(name) for name in quantized}
-        carried = {node.name: self.formats[name] for name, node in carriers.items() if node is not None}
+        carried = {node: self.formats[name] for node, name in self.carried.items()}
         for node in self.graph.weighted():
             roles = node.op.parameters()
             if "bias" not in roles:
@@ -63,6 +61,13 @@ class QuantizedNetwork:
             offset = rule.offset if rule.offset == other.offset else 0.0
             rules[roles["bias"]] = BiasRule(max(rule.fraction, other.fraction), offset)
         return rules
+
+    @cached_property
+    def carried(self) -> dict[str, str]:
+        """The quantized tensor that a node's bias reaches, by the node's name."""
+        quantized = [node.output for node in self.graph.nodes if node.output in self.formats]
+        carriers = {name: self._carrier(name) for name in quantized}
+        return {node.name: name for name, node in carriers.items() if node is not None}
 
     def _carrier(self, tensor: str) -> Node | None:
         """The node whose bias alone reaches a quantizer's tensor, through operations that keep an offset.
@@ -100,13 +105,17 @@ class QuantizedNetwork:
 
     def forward(self, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
         """The outputs for quantized parameters and quantized inputs ``[batch, ...]`` of one float type."""
+        values = self.tensors(parameters, inputs)
+        return [values[name] for name in self.graph.outputs]
+
+    def tensors(self, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+        """As ``forward``, every tensor by name, after its quantizer if it has one."""
 
         def step(node: Node, values: list[Tensor]) -> Tensor:
             result = node.op.forward(values, role_tensors(node, parameters))
             return truncate(result, self._grids[node.output]) if node.output in self.formats else result
 
-        values = self.graph.run(dict(zip(self.graph.inputs, inputs, strict=True)), step)
-        return [values[name] for name in self.graph.outputs]
+        return self.graph.run(dict(zip(self.graph.inputs, inputs, strict=True)), step)
 
     def freeze(self, parameters: Mapping[str, FloatArray]) -> Quantized:
         """The integer network of trained float parameters.

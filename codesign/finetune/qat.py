@@ -58,8 +58,10 @@ class Qat(Pass):
         from codesign.starting import Starting
         from codesign.torch_forward import split_tensors, threads, to_tensors
 
-        start = Starting.of(design, self.calibration)
-        formats = {name: start.format(name, width)[0] for name, width in design.allocation.point.bits.items()}
+        given = design.allocation.formats
+        start = Starting.of(design, self.calibration, given)
+        chosen = {name: start.format(name, width)[0] for name, width in design.allocation.point.bits.items()}
+        formats = {**given, **chosen}
         network = QuantizedNetwork(design.graph, formats)
         network.freeze(design.graph.parameters).mantissa_bits()  # too wide to compute exactly: said before training
 

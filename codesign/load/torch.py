@@ -74,24 +74,12 @@ def graph_for(module: "nn.Module", dataset: Dataset) -> tuple[Graph, dict[str, s
         InputError: The module can't be converted, its weights aren't finite, or the data doesn't fit it.
     """
     from codesign.load._checkpoint import check_finite
-    from codesign.load._conversion import check_conversion
+    from codesign.load._conversion import check_conversion, check_outputs
     from codesign.load._fx import graph_from_module
 
     check_finite(module)
     graph, notices = graph_from_module(module, [x.shape[1:] for x in dataset.inputs])
-    shape = graph.shapes()[graph.outputs[0]]
-    if len(graph.outputs) != 1 or len(shape) != 1 or graph.outputs[0] in graph.inputs:
-        found = f"{len(graph.outputs)} outputs, the first of shape {list(shape)}"
-        raise InputError("network output", found, "one output of shape [classes], computed by the network")
-    classes, largest = shape[-1], int(dataset.labels.max())
-    if dataset.targets is not None:
-        if dataset.targets.shape[1] != classes:
-            found = f"{dataset.targets.shape[1]} numbers per sample"
-            raise InputError("targets", found, f"{classes}, one for each of the network's outputs")
-    elif largest >= classes:
-        count = int((dataset.labels >= classes).sum())
-        found = f"{count} labels out of range, the largest {largest}"
-        raise InputError("labels", found, f"0 to {classes - 1}, by the network's outputs")
+    check_outputs(graph, dataset)
     check_conversion(module, graph, dataset)
     return graph, {f"load.{index}": notice for index, notice in enumerate(notices)}
 
@@ -110,7 +98,8 @@ def _execute(path: Path) -> dict[str, object]:
     name = f"codesign_user_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise InputError(str(path), "not a Python file", "a file ending in .py")
+        hint = "an ONNX file goes into a table [load.onnx]" if path.suffix == ".onnx" else ""
+        raise InputError(str(path), "not a Python file", "a file ending in .py", hint)
     module = importlib.util.module_from_spec(spec)
     before = set(sys.modules)
     sys.path.insert(0, str(path.parent))

@@ -34,6 +34,11 @@ def by_torch_target() -> dict[str, type[Op]]:
     return {target: op for op in operations().values() for target in op.torch_targets}
 
 
+def by_onnx_type() -> dict[str, type[Op]]:
+    """Operations by the ONNX operator they stand for."""
+    return {name: op for op in operations().values() for name in op.onnx_types}
+
+
 def _encode(op: Op, info: SerializationInfo) -> dict[str, Any]:
     return {"kind": op.kind, **TypeAdapter(type(op)).dump_python(op, mode="json", context=info.context)}
 

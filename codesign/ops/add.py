@@ -12,8 +12,9 @@ from codesign.interval import Interval
 from codesign.ops._broadcast import aligned, joined, largest, summed
 from codesign.ops._dyadic import Dyadic
 from codesign.ops.affine import Affine, affine, negated, with_number
+from codesign.ops.batchnorm import BatchNorm
 from codesign.ops.identity import Identity
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,12 +33,18 @@ class Add(Op):
         "Tensor.add",
         "Tensor.add_",
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Add",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Add | Affine | Identity:
         """From ``+``, ``+=``, the function or the method, of two tensors or a tensor and a number."""
         number, _ = with_number(call, "a tensor plus")
         return cls() if number is None else affine(offset=number)
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Op:
+        """From ``Add`` of two tensors; of a tensor and a constant it is what batch norm does."""
+        return BatchNorm.from_onnx(call) if call.constants else cls()
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """That of both inputs."""

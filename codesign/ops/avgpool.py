@@ -15,8 +15,9 @@ from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._division import Reciprocal, reciprocal
+from codesign.ops._onnx import pooling_windows
 from codesign.ops._windows import Values, Windows, check_axes, per_axis, pooling
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 from codesign.ops.reduce import Mean
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class AvgPool(Op):
         *("nn.AvgPool1d", "nn.AvgPool2d", "torch.avg_pool1d", "F.avg_pool2d"),
         *("nn.AdaptiveAvgPool1d", "nn.AdaptiveAvgPool2d", "torch.adaptive_avg_pool1d", "F.adaptive_avg_pool2d"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("AveragePool",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> AvgPool | Mean:
@@ -61,6 +63,14 @@ class AvgPool(Op):
             raise InputError(
                 f"layer {call.path!r}", f"divisor_override {rest['divisor_override']}", "the size of the window"
             )
+        return cls(windows)
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> AvgPool:
+        """From ``AveragePool``, when all windows are divided by their size."""
+        windows = pooling_windows(call)
+        if any(windows.padding) and not call.attributes.get("count_include_pad", 0):
+            raise call.refused("average pooling with padding that does not count", "count_include_pad=1, or no padding")
         return cls(windows)
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:

@@ -10,10 +10,11 @@ import numpy as np
 
 from codesign.arrays import FloatArray
 from codesign.errors import InputError
+from codesign.ops._onnx import onnx_affine
 from codesign.ops._scaling import Float64, Weighted, scale_inputs, scale_outputs
 from codesign.ops.conv import Conv
 from codesign.ops.linear import Linear
-from codesign.ops.op import Op, Parameter, Rewritten, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, Parameter, Rewritten, Shape, TorchCall
 
 if TYPE_CHECKING:
     from codesign.graph import Graph, Node
@@ -41,6 +42,7 @@ class BatchNorm(Rewritten):
     torch_targets: ClassVar[tuple[str, ...]] = (
         *("nn.BatchNorm1d", "nn.BatchNorm2d", "F.batch_norm", "torch.batch_norm"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("BatchNormalization", "Mul", "Sub", "Div")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> BatchNorm:
@@ -54,6 +56,29 @@ class BatchNorm(Rewritten):
         mean, variance, *factors = (f"{call.path}.{name}" for name in ("running_mean", "running_var", "weight", "bias"))
         gamma, beta = factors if call.module.affine else (None, None)
         return cls(mean, variance, gamma, beta, call.module.eps, (2,) if call.target.endswith("2d") else (0, 1))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> BatchNorm:
+        """From ``BatchNormalization``; or from a sum, difference, product or quotient with a constant per channel."""
+        rank = len(call.shapes[0]) - 1
+        if call.op_type != "BatchNormalization":
+            scale, shift = onnx_affine(call)
+            zero = np.zeros_like(scale)
+            mean, variance = call.parameter("mean", zero), call.parameter("variance", zero + 1)
+            return cls(mean, variance, call.parameter("gamma", scale), call.parameter("beta", shift), 0.0, (rank,))
+        if call.attributes.get("training_mode", 0):
+            raise call.refused("batch norm in training mode", "running statistics", "export the network in eval mode")
+        roles = ("gamma", "beta", "mean", "variance")
+        values = [call.constant(place, role) for place, role in enumerate(roles, 1)]
+        if any(value.ndim != 1 or value.shape != values[0].shape for value in values):
+            raise call.refused("statistics of other shapes", "[channels] each")
+        gamma, beta, mean, variance = (
+            call.parameter(role, value, place) for place, (role, value) in enumerate(zip(roles, values, strict=True), 1)
+        )
+        epsilon = float(call.attributes.get("epsilon", 1e-5))
+        if not (values[3] + epsilon > 0).all():
+            raise call.refused("a variance that is not positive", "positive variances")
+        return cls(mean, variance, gamma, beta, epsilon, (rank,))
 
     @classmethod
     def _from_function(cls, call: TorchCall) -> BatchNorm:

@@ -13,10 +13,11 @@ from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
+from codesign.ops._onnx import windows_of
 from codesign.ops._parameters import weight_and_bias
 from codesign.ops._squares import product_squares, sum_squares
 from codesign.ops._windows import Values, Windows, per_axis
-from codesign.ops.op import Detail, Op, QonnxWriter, Shape, SquaredGradients, TorchCall, Work
+from codesign.ops.op import Detail, OnnxCall, Op, QonnxWriter, Shape, SquaredGradients, TorchCall, Work
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,7 @@ class Conv(Op):
 
     kind: ClassVar[str] = "conv"
     torch_targets: ClassVar[tuple[str, ...]] = (*("nn.Conv1d", "nn.Conv2d", "torch.conv1d", "torch.conv2d"),)
+    onnx_types: ClassVar[tuple[str, ...]] = ("Conv",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Conv:
@@ -60,6 +62,22 @@ class Conv(Op):
         if mode != "zeros" and any(padding):
             raise InputError(f"layer {call.path!r}", f"padding_mode {mode!r}", "'zeros'")
         return cls(weight, bias, Windows(shape[2:], stride, padding, dilation), given.get("groups", 1))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Conv:
+        """From ``Conv`` with constant weights, as many zeros before as after."""
+        weight, groups = call.constant(1, "weight"), int(call.attributes.get("group", 1))
+        if weight.ndim not in (3, 4):
+            raise call.refused(
+                f"a weight of shape {list(weight.shape)}", "[out, in, length] or [out, in, height, width]"
+            )
+        if groups < 1 or len(weight) % groups:
+            raise call.refused(f"{groups} groups of {len(weight)} output channels", "groups of equal size")
+        windows = windows_of(call, weight.shape[2:])
+        bias = call.parameter("bias", call.constants[2], 2) if 2 in call.constants else None
+        if bias is not None and call.constants[2].shape != (len(weight),):
+            raise call.refused(f"a bias of shape {list(call.constants[2].shape)}", f"[{len(weight)}]")
+        return cls(call.parameter("weight", weight, 1), bias, windows, groups)
 
     def parameters(self) -> dict[str, str]:
         """Weight, and bias if there is one."""

@@ -13,7 +13,9 @@ from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops.op import BatchSize, Op, QonnxWriter, Shape, TorchCall
+from codesign.ops._onnx import onnx_shape
+from codesign.ops.identity import Identity
+from codesign.ops.op import BatchSize, OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +36,7 @@ class Flatten(Op):
     moves_data: ClassVar[bool] = True
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = ("nn.Flatten", "torch.flatten", "Tensor.flatten")
+    onnx_types: ClassVar[tuple[str, ...]] = ("Flatten", "Reshape", "Squeeze", "Transpose")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Flatten | Reshape:
@@ -46,6 +49,15 @@ class Flatten(Op):
         if (first, last) == (0, len(shape) - 1):
             return cls()
         return Reshape((*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Op:
+        """From ``Flatten``, or from what has its effect, or none: ``Reshape``, ``Squeeze``, ``Transpose``."""
+        given = call.shapes[0]
+        after = onnx_shape(call)
+        if after == given:
+            return Identity()
+        return cls() if after == (prod(given),) else Reshape(after)
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """One axis with all elements."""

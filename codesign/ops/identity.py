@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from codesign.errors import InputError
-from codesign.ops.op import Rewritten, TorchCall
+from codesign.ops._onnx import FLOATS
+from codesign.ops.op import OnnxCall, Rewritten, TorchCall
 
 if TYPE_CHECKING:
     from codesign.graph import Graph, Node
@@ -32,6 +33,7 @@ class Identity(Rewritten):
         "torch.dropout",
         "Tensor.contiguous",
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Identity", "Dropout", "Cast")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Identity:
@@ -46,6 +48,17 @@ class Identity(Rewritten):
                     "dropout that is off once training is over",
                     "pass training=self.training, or use nn.Dropout",
                 )
+        return cls()
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Identity:
+        """From any of the operators above, dropout turned off, between floats."""
+        if 2 in call.constants and call.constants[2].any():
+            raise call.refused("dropout is left on (training_mode)", "dropout that is off once training is over")
+        if call.outputs > 1:
+            raise call.refused("dropout whose mask is used", "values only")
+        if call.op_type == "Cast" and call.attributes.get("to") not in FLOATS:
+            raise call.refused(f"a conversion to type {call.attributes.get('to')}", "floats all along")
         return cls()
 
     def rewrite(self, graph: Graph, node: Node) -> tuple[Graph, str]:

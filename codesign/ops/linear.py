@@ -15,7 +15,7 @@ from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._parameters import weight_and_bias
 from codesign.ops._squares import outer_squares, product_squares, sum_squares
-from codesign.ops.op import Detail, Op, QonnxWriter, Shape, SquaredGradients, TorchCall, Work
+from codesign.ops.op import Detail, OnnxCall, Op, QonnxWriter, Shape, SquaredGradients, TorchCall, Work
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,11 +35,29 @@ class Linear(Op):
 
     kind: ClassVar[str] = "linear"
     torch_targets: ClassVar[tuple[str, ...]] = ("nn.Linear", "F.linear")
+    onnx_types: ClassVar[tuple[str, ...]] = ("Gemm", "MatMul")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Linear:
         """From ``nn.Linear``, or from the function with parameters."""
         return cls(*weight_and_bias(call, "weight", "bias"))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Linear:
+        """From ``Gemm``, or ``MatMul`` with an ``Add`` after it as a third input; by a constant on the right."""
+        matrix = call.constant(1, "matrix on the right")
+        transposed = call.op_type == "MatMul" or not call.attributes.get("transB", 0)
+        if matrix.ndim != 2 or 0 in call.constants or call.attributes.get("transA", 0):
+            raise call.refused(f"a product with a constant of shape {list(matrix.shape)}", "x W or x W^T + b, W in 2-D")
+        weight = matrix.T if transposed else matrix
+        name = call.parameter("weight", weight * call.attributes.get("alpha", 1.0), 1, transposed)
+        if 2 not in call.constants:
+            return cls(name)
+        bias = call.constants[2]
+        if bias.size not in (1, len(weight)) or bias.shape[-1:] not in ((), (1,), (len(weight),)):
+            raise call.refused(f"a bias of shape {list(bias.shape)}", f"[{len(weight)}]")
+        values = np.broadcast_to(bias.reshape(-1), (len(weight),)) * call.attributes.get("beta", 1.0)
+        return cls(name, call.parameter("bias", values, 2))
 
     def parameters(self) -> dict[str, str]:
         """Weight, and bias if there is one."""

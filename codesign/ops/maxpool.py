@@ -13,8 +13,9 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
+from codesign.ops._onnx import pooling_windows
 from codesign.ops._windows import Windows, pooling
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +45,7 @@ class MaxPool(Op):
         "torch.max_pool1d",
         "torch.max_pool2d",
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("MaxPool",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> MaxPool:
@@ -55,6 +57,13 @@ class MaxPool(Op):
         if rest.get("dilation", 1) not in (1, (1,), (1, 1), [1], [1, 1]):
             raise InputError(f"layer {call.path!r}", f"max pooling with dilation {rest['dilation']}", "dilation 1")
         return cls(windows)
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> MaxPool:
+        """From ``MaxPool``, values only."""
+        if call.outputs > 1:
+            raise call.refused("max pooling whose indices are used", "values only")
+        return cls(pooling_windows(call))
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """``[channels, *positions]``."""

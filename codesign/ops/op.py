@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+import numpy.typing as npt
+
 from codesign.arrays import FloatArray, IntArray
 from codesign.errors import ContractError, InputError
 from codesign.fixed import Codes
@@ -88,6 +90,58 @@ class TorchCall:
         return tuple(axis % rank - 1 for axis in axes)
 
 
+class OnnxParameter(Protocol):
+    """Gives the graph a parameter of the operation that is being made."""
+
+    def __call__(self, role: str, values: npt.NDArray[Any], place: int | None = None, transposed: bool = False) -> str:
+        """The parameter's name.
+
+        Args:
+            role: Its role in the operation.
+            values: Its values, as the graph shall have them.
+            place: Of the input that it was made of, whose name and number format it keeps.
+            transposed: Whether that was transposed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class OnnxCall:
+    """One node of an ONNX file, as an operation's ``from_onnx`` sees it.
+
+    Args:
+        name: The layer's name in the graph.
+        op_type: ONNX's word for the operation.
+        shapes: Shapes of the inputs that are computed, in order, the batch axis left out.
+        constants: Values of the other inputs, by their place among all.
+        attributes: By name; texts as ``str``, lists as tuples.
+        outputs: How many outputs something reads.
+        parameter: Gives the graph a parameter.
+    """
+
+    name: str
+    op_type: str
+    shapes: tuple[Shape, ...]
+    constants: Mapping[int, npt.NDArray[Any]]
+    attributes: Mapping[str, Any]
+    outputs: int
+    parameter: OnnxParameter
+
+    def refused(self, found: str, wanted: str = "", next_step: str = "") -> InputError:
+        """The error that says what of this node is not supported."""
+        return InputError(f"layer {self.name!r} ({self.op_type})", found, wanted, next_step)
+
+    def constant(self, place: int, what: str) -> npt.NDArray[Any]:
+        """The values of an input that must be constant.
+
+        Raises:
+            InputError: It is computed, or not there.
+        """
+        if place not in self.constants:
+            raise self.refused(f"no constant {what}", f"{what} as numbers in the file")
+        return self.constants[place]
+
+
 @dataclass(frozen=True)
 class Work:
     """Arithmetic of one operation for one sample.
@@ -154,6 +208,8 @@ class Op(ABC):
     kind: ClassVar[str]
     #: Torch calls that this operation stands for, as in ``TorchCall.target``.
     torch_targets: ClassVar[tuple[str, ...]] = ()
+    #: ONNX operators (``op_type``) that this operation stands for.
+    onnx_types: ClassVar[tuple[str, ...]] = ()
     #: True if values are only moved, never changed (so bits pass through).
     moves_data: ClassVar[bool] = False
     #: True if the inputs must be on the grid of a quantizer, as where two activations are multiplied.
@@ -175,6 +231,15 @@ class Op(ABC):
         Raises:
             InputError: The call uses an option that is not supported.
         """
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Op:
+        """The operation for a node of an ONNX file; needed if ``onnx_types`` names any.
+
+        Raises:
+            InputError: The node uses an option that is not supported.
+        """
+        raise ContractError(f"operation {cls.kind}", "no from_onnx", "one for an operation with onnx_types")
 
     def parameters(self) -> dict[str, str]:
         """Parameter names in the graph, by role (``"weight"``, ``"bias"``)."""

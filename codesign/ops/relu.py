@@ -11,7 +11,7 @@ import numpy as np
 from codesign.arrays import FloatArray
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,10 +27,16 @@ class Relu(Op):
     torch_targets: ClassVar[tuple[str, ...]] = (
         *("nn.ReLU", "F.relu", "F.relu_", "torch.relu", "torch.relu_", "Tensor.relu", "Tensor.relu_"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Relu",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Relu:
         """From the module, the function or the method."""
+        return cls()
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Relu:
+        """From ``Relu``."""
         return cls()
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from codesign.errors import InputError
-from codesign.ops.op import Rewritten, TorchCall
+from codesign.ops.op import OnnxCall, Rewritten, TorchCall
 
 if TYPE_CHECKING:
     from codesign.graph import Graph, Node
@@ -27,6 +27,7 @@ class Softmax(Rewritten):
         "Tensor.softmax",
         "Tensor.log_softmax",
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Softmax", "LogSoftmax")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Softmax:
@@ -37,6 +38,14 @@ class Softmax(Rewritten):
             axis = call.keywords.get("dim", call.arguments[0] if call.arguments else None)
         if axis not in (None, 1, -1):
             raise InputError(f"layer {call.path!r}", f"softmax over axis {axis}", "over the classes, axis 1 or -1")
+        return cls()
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Softmax:
+        """From ``Softmax`` or ``LogSoftmax``, over the classes."""
+        axis = call.attributes.get("axis", -1)
+        if axis not in (1, -1):
+            raise call.refused(f"softmax over axis {axis}", "over the classes, axis 1 or -1")
         return cls()
 
     def rewrite(self, graph: Graph, node: Node) -> tuple[Graph, str]:

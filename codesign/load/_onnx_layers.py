@@ -1,0 +1,113 @@
+"""Layers of a graph made from nodes of an ONNX file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+
+import numpy as np
+import onnx
+
+from codesign.arrays import FloatArray
+from codesign.errors import InputError
+from codesign.given import Quantizer
+from codesign.graph import Node
+from codesign.load._onnx_file import OnnxFile, attributes
+from codesign.load._onnx_marker import Marker
+from codesign.load._onnx_names import layer_name, parameter_name, unused
+from codesign.load._onnx_tensors import MOST_ELEMENTS, Array, not_finite
+from codesign.load._onnx_values import Computed, Constant, Value
+from codesign.ops import by_onnx_type
+from codesign.ops.op import OnnxCall, Shape
+
+
+@dataclass
+class Layers:
+    """Gathers nodes and parameters.
+
+    Args:
+        file: The file.
+        shapes: Of the graph's tensors, the batch axis left out.
+    """
+
+    file: OnnxFile
+    shapes: dict[str, Shape]
+    nodes: list[Node] = field(default_factory=list[Node])
+    parameters: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray])
+    quantizers: dict[str, Quantizer] = field(default_factory=dict[str, Quantizer])
+    owners: dict[str, str] = field(default_factory=dict[str, str])
+    notices: list[str] = field(default_factory=list[str])
+
+    def __post_init__(self) -> None:
+        self.by_torch = self.file.model.producer_name.startswith("pytorch")
+
+    def add(self, node: onnx.NodeProto, inputs: Sequence[Value | None], outputs: int) -> Computed:
+        """Make a layer.
+
+        Args:
+            node: What it is made from.
+            inputs: What goes in, computed or constant; None for an optional one that is not given.
+            outputs: How many outputs of the node something reads.
+
+        Raises:
+            InputError: The operation refuses the node.
+        """
+        held = {place: value for place, value in enumerate(inputs) if isinstance(value, Constant)}
+        sources = tuple(value.name for value in inputs if isinstance(value, Computed))
+        shapes = [self.shapes[name] for name in sources]
+        wish = layer_name(node, held[1].name if 1 in held else "", self.by_torch)
+        layer = unused(wish, {*self.shapes, *self.file.initializers, *self.parameters})
+
+        def parameter(role: str, values: Array, place: int | None = None, transposed: bool = False) -> str:
+            return self._parameter(layer, role, values, None if place is None else held[place], transposed)
+
+        options = {key: value for key, value in attributes(node).items() if not isinstance(value, onnx.TensorProto)}
+        constants = {place: constant.values for place, constant in held.items()}
+        call = OnnxCall(layer, node.op_type, tuple(shapes), constants, options, outputs, parameter)
+        try:
+            op = by_onnx_type()[node.op_type].from_onnx(call)
+        except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:  # an attribute of another kind
+            raise call.refused(f"damaged ({type(error).__name__}: {error})", "as ONNX defines it") from error
+        shape = op.shape(layer, shapes, self.parameters)
+        if prod(shape) > MOST_ELEMENTS or min(shape, default=1) < 1:
+            raise call.refused(f"a tensor of shape {list(shape)}", f"1 to {MOST_ELEMENTS} elements")
+        self.nodes.append(Node(layer, op, sources, layer))
+        self.shapes[layer] = shape
+        return Computed(layer)
+
+    def mark(self, source: Computed, quantizer: Quantizer) -> Computed:
+        """Put a quantizer behind a tensor."""
+        name = unused(f"{source.name}.quantizer", self.shapes)
+        self.nodes.append(Node(name, Marker(quantizer), (source.name,), name))
+        self.shapes[name] = self.shapes[source.name]
+        return Computed(name)
+
+    def _by_channel(self, given: str, values: FloatArray, quantizer: Quantizer) -> Quantizer:
+        """The bits of each output channel, where the file says them beside its one quantizer for all."""
+        bits = self.file.channel_bits(given)
+        if len(bits) != len(values):
+            return quantizer
+        shape = (len(bits), *[1] * (values.ndim - 1))
+        widths, integers = (np.array(each, np.int64).reshape(shape) for each in zip(*bits, strict=True))
+        return replace(quantizer, scale=2.0 ** (integers - widths), width=widths).compact()
+
+    def _parameter(self, layer: str, role: str, values: Array, held: Constant | None, transposed: bool) -> str:
+        given = held.name if held is not None else ""
+        wish = parameter_name(given, layer, role, self.by_torch)
+        if wish in self.parameters:
+            if self.owners[wish] != layer:
+                self.notices.append(f"{layer}: has a copy of {wish!r}, which {self.owners[wish]} uses too")
+            wish = f"{layer}.{role}"
+        name = unused(wish, {*self.parameters, *self.shapes, *(set(self.file.initializers) - {given})})
+        with np.errstate(over="ignore"):
+            plain: FloatArray = np.ascontiguousarray(values, np.float32)
+        if not plain.size:
+            raise InputError(f"weights {name!r}", f"shape {list(plain.shape)}", "at least one element")
+        if not np.isfinite(plain).all():
+            raise not_finite(name, plain)
+        self.parameters[name] = plain
+        self.owners[name] = layer
+        if held is not None and held.quantizer is not None:
+            was = held.moved(np.transpose) if transposed else held
+            if was.quantizer is not None and np.array_equal(was.values, values):  # not scaled on the way
+                self.quantizers[name] = self._by_channel(given, plain, was.quantizer.compact())
+        return name

@@ -1,0 +1,147 @@
+"""From ONNX files of floats to graphs: the outputs of the tool that wrote them, and its names."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from torch import nn
+
+from codesign.load._fx import graph_from_module
+from codesign.load._onnx_settle import Settled
+from codesign.torch_forward import float_forward, to_tensors
+from tests.load.onnx_nets import dense, exported, model, node, plain_mlp, read, samples, saved
+from tests.load.test_fx import MODULES, moving_statistics
+from tests.networks import Plan, module_of, plans
+
+FILES = Path(__file__).parent / "onnx_files"
+
+
+def logits(network: Settled, x: np.ndarray) -> np.ndarray:
+    """Outputs of the graph ``[samples, classes]``."""
+    with torch.no_grad():
+        values = float_forward(network.graph, to_tensors(network.graph.parameters), [torch.tensor(x)])
+    return values[network.graph.outputs[0]].numpy()
+
+
+def assert_same(network: Settled, module: nn.Module, x: np.ndarray) -> None:
+    """The graph computes what the module does."""
+    with torch.no_grad():
+        wanted = module.eval()(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(logits(network, x), wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_torchscript_exporter(name: str, tmp_path: Path) -> None:
+    module, x = moving_statistics(MODULES[name]()), samples((6,))
+    network = read(exported(module, (6,), tmp_path / "net.onnx"), x)
+    assert_same(network, module, x)
+    traced, _ = graph_from_module(module, [(6,)])
+    assert [n.name for n in network.graph.nodes] == [n.name for n in traced.nodes], "names are the modules' paths"
+
+
+@pytest.mark.parametrize("name", ["relu between", "norm after", "norm before", "nested"])
+def test_dynamo_exporter(name: str, tmp_path: Path) -> None:
+    module, x = moving_statistics(MODULES[name]()), samples((6,))
+    network = read(exported(module, (6,), tmp_path / "net.onnx", dynamo=True), x)
+    assert_same(network, module, x)
+    traced, _ = graph_from_module(module, [(6,)])
+    assert [n.name for n in network.graph.nodes] == [n.name for n in traced.nodes]
+    assert set(network.graph.parameters) == set(traced.parameters)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(plan=plans())
+def test_random_convolutional_networks(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> None:
+    torch.manual_seed(plan.seed % 2**31)
+    module, shape = module_of(plan)
+    x = samples(shape, 8)
+    network = read(exported(moving_statistics(module), shape, tmp_path_factory.mktemp("net") / "net.onnx"), x)
+    assert_same(network, module, x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["strided", "depthwise", "maxpool", "avgpool", "residual"])
+def test_dynamo_exporter_of_convolutions(stage: str, tmp_path: Path) -> None:
+    from codesign.fixed import Fixed
+
+    module, shape = module_of(Plan(2, (stage, "conv"), "flatten", (True,) * 3, (), (), Fixed(True, 8, 1), 0))
+    x = samples(shape, 8)
+    assert_same(read(exported(module, shape, tmp_path / "net.onnx", dynamo=True), x), module, x)
+
+
+def test_a_batch_axis_with_a_name(tmp_path: Path) -> None:
+    module, x = nn.Sequential(nn.Linear(6, 3)), samples((6,))
+    path = exported(module, (6,), tmp_path / "net.onnx", input_names=["x"], dynamic_axes={"x": {0: "n"}})
+    assert_same(read(path, x), module, x)
+
+
+def test_scikit_learn() -> None:
+    """By skl2onnx: the class is another output; Softmax goes."""
+    numbers = np.load(FILES / "sklearn_mlp.npz")
+    network = read(FILES / "sklearn_mlp.onnx", numbers["x"], "probabilities")
+    found = torch.tensor(logits(network, numbers["x"])).softmax(-1).numpy()
+    np.testing.assert_allclose(found, numbers["y"], atol=1e-6)
+    assert [n.name for n in network.graph.nodes] == ["MatMul", "Relu", "MatMul1", "Relu1", "MatMul2"]
+    assert list(network.graph.parameters)[:2] == ["coefficient", "intercepts"]
+    assert any("softmax taken off" in notice for notice in network.notices)
+
+
+def test_keras_dense(tmp_path: Path) -> None:
+    """By tf2onnx: products and sums, named after layers."""
+    x, numbers = samples((4,)), dense()
+    network = read(saved(plain_mlp(), tmp_path / "net.onnx"), x)
+    wanted = np.maximum(x @ numbers["w1"] + numbers["b1"], 0) @ numbers["w2"] + numbers["b2"]
+    np.testing.assert_allclose(logits(network, x), wanted, rtol=1e-5)
+    assert [n.name for n in network.graph.nodes] == ["dense/MatMul", "dense/Relu", "dense_1/MatMul"]
+    assert list(network.graph.parameters) == ["w1", "b1", "w2", "b2"]
+
+
+def test_keras_convolution(tmp_path: Path) -> None:
+    """By tf2onnx --inputs-as-nchw: batch norm is a product and a sum."""
+    random = np.random.default_rng(0)
+    constants = {
+        "w": random.normal(size=(2, 1, 3, 3)).astype("f4"),
+        "scale": random.normal(size=(1, 2, 1, 1)).astype("f4"),
+        "shift": random.normal(size=(1, 2, 1, 1)).astype("f4"),
+        "mean_axes": np.array([2, 3]),
+        "w2": random.normal(size=(2, 3)).astype("f4"),
+    }
+    nodes = [
+        node("Conv", "x w", "c", "conv", pads=[1, 1, 1, 1], kernel_shape=[3, 3]),
+        node("Mul", "c scale", "m", "norm/mul"),
+        node("Add", "m shift", "a", "norm/add"),
+        node("Relu", "a", "r", "relu"),
+        node("ReduceMean", "r mean_axes", "g", "mean", keepdims=0),
+        node("MatMul", "g w2", "y", "dense"),
+    ]
+    x = samples((1, 6, 6))
+    network = read(saved(model(nodes, constants, ("n", 1, 6, 6), opset=18), tmp_path / "net.onnx"), x)
+    assert [n.name for n in network.graph.nodes] == ["conv", "relu", "mean", "dense"]
+
+
+def test_weights_in_a_file_beside_it(tmp_path: Path) -> None:
+    path, x = tmp_path / "net.onnx", samples((4,))
+    onnx.save(plain_mlp(), str(path), save_as_external_data=True, location="net.data", size_threshold=0)
+    assert (tmp_path / "net.data").is_file()
+    numbers = dense()
+    wanted = np.maximum(x @ numbers["w1"] + numbers["b1"], 0) @ numbers["w2"] + numbers["b2"]
+    np.testing.assert_allclose(logits(read(path, x), x), wanted, rtol=1e-5)
+
+
+def test_nodes_in_another_order(tmp_path: Path) -> None:
+    built, x = plain_mlp(), samples((4,))
+    nodes = list(built.graph.node)
+    del built.graph.node[:]
+    built.graph.node.extend(reversed(nodes))
+    network = read(saved(built, tmp_path / "net.onnx"), x)
+    assert [n.name for n in network.graph.nodes] == ["dense/MatMul", "dense/Relu", "dense_1/MatMul"]
+
+
+def test_parts_that_nothing_needs_are_left_out(tmp_path: Path) -> None:
+    built = plain_mlp()
+    built.graph.node.append(node("Erf", "h", "other", "unknown"))
+    x = samples((4,))
+    assert len(read(saved(built, tmp_path / "net.onnx"), x).graph.nodes) == 3
