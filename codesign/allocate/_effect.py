@@ -8,7 +8,7 @@ from torch import Tensor
 
 from codesign.calibrate import even_rows
 from codesign.design import Design
-from codesign.finetune._network import QuantizedNetwork
+from codesign.finetune._network import QuantizedNetwork, file_offsets
 from codesign.fixed import Fixed
 from codesign.given import Quantizer
 from codesign.graph import Graph, Node
@@ -59,11 +59,8 @@ def _as_given(
 ) -> dict[str, Tensor]:
     """Every tensor with the file's own quantizers."""
     parameters = {name: np.asarray(value, np.float64) for name, value in graph.parameters.items()}
-    for node in graph.weighted():
-        bias, tensor = node.op.parameters().get("bias"), network.carried.get(node.name, "")
-        if bias is not None and tensor in given and given[tensor].rounding == "FLOOR":
-            # The file rounds down, with half a step in the bias, which loading took off.
-            parameters[bias] = parameters[bias] + network.bias_rules[bias].offset
+    for bias, half in file_offsets(network, given).items():  # which loading took off
+        parameters[bias] = parameters[bias] + half
     tensors = {name: torch.tensor(value) for name, value in parameters.items()}
 
     def quantized(name: str, value: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.finetune._straight_through import Grid, round_weights, truncate
 from codesign.fixed import Fixed, quantize, smallest_format
+from codesign.given import Quantizer
 from codesign.graph import Graph, Node
 from codesign.quantized import FLOAT32_BITS, FLOAT64_BITS, Quantized
 from codesign.torch_forward import role_tensors
@@ -45,22 +46,36 @@ class QuantizedNetwork:
     def bias_rules(self) -> dict[str, BiasRule]:
         """The rule of every bias, by parameter name."""
         rules: dict[str, BiasRule] = {}
-        carried = {node: self.formats[name] for node, name in self.carried.items()}
-        for node in self.graph.weighted():
-            roles = node.op.parameters()
-            if "bias" not in roles:
-                continue
-            source = self.formats[self.graph.origin(node.inputs[0])].envelope()
-            products = int(source.fraction + self.formats[roles["weight"]].envelope().fraction)
-            rounded = carried.get(node.name)
-            rule = BiasRule(products, 0.0)
-            if rounded is not None:
-                half = int(rounded.envelope().fraction) + 1
-                rule = BiasRule(max(products, half), 2.0**-half)
-            other = rules.get(roles["bias"], rule)  # of a layer that is called more than once
-            offset = rule.offset if rule.offset == other.offset else 0.0
-            rules[roles["bias"]] = BiasRule(max(rule.fraction, other.fraction), offset)
+        for bias, nodes in self.biased.items():
+            fractions = [half for node in nodes if (half := self._half(node)) is not None]
+            for node in nodes:
+                source = self.formats[self.graph.origin(node.inputs[0])].envelope()
+                fractions.append(
+                    int(source.fraction + self.formats[node.op.parameters()["weight"]].envelope().fraction)
+                )
+            rules[bias] = BiasRule(max(fractions), self.offsets[bias])
         return rules
+
+    @cached_property
+    def biased(self) -> dict[str, list[Node]]:
+        """The nodes that add each bias, by its name; several where a layer is called more than once."""
+        found: dict[str, list[Node]] = {}
+        for node in self.graph.weighted():
+            if (bias := node.op.parameters().get("bias")) is not None:
+                found.setdefault(bias, []).append(node)
+        return found
+
+    @cached_property
+    def offsets(self) -> dict[str, float]:
+        """What is added to each bias: half an LSB of the quantizer that it reaches; nothing if none, or several."""
+        halves = {bias: {self._half(node) for node in nodes} for bias, nodes in self.biased.items()}
+        single = {bias: next(iter(found)) if len(found) == 1 else None for bias, found in halves.items()}
+        return {bias: 0.0 if half is None else 2.0**-half for bias, half in single.items()}
+
+    def _half(self, node: Node) -> int | None:
+        """Fraction bits of half an LSB of the quantizer that a node's bias reaches."""
+        rounded = self.carried.get(node.name)
+        return None if rounded is None else int(self.formats[rounded].envelope().fraction) + 1
 
     @cached_property
     def carried(self) -> dict[str, str]:
@@ -166,3 +181,15 @@ def exact_outputs(
     grid = network.quantized_parameters(parameters)
     wide = {name: value.to(dtype) for name, value in grid.items()}
     return network.forward(wide, network.quantized_inputs([x.to(dtype) for x in inputs]))
+
+
+def file_offsets(network: QuantizedNetwork, quantizers: Mapping[str, Quantizer]) -> dict[str, float]:
+    """What a file that rounds down has in its biases to round to nearest, by their names.
+
+    Args:
+        network: The graph, with the formats of its activations.
+        quantizers: The file's own, by tensor.
+    """
+    floors = {name for name, quantizer in quantizers.items() if quantizer.rounding == "FLOOR"}
+    reached = {bias: {network.carried.get(node.name) for node in nodes} for bias, nodes in network.biased.items()}
+    return {bias: half for bias, half in network.offsets.items() if half and reached[bias] <= floors}

@@ -1,7 +1,7 @@
 """From an ONNX file to a graph, node by node; quantizers stay in it as markers."""
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -10,6 +10,7 @@ import onnx
 
 from codesign.errors import InputError, did_you_mean
 from codesign.graph import Graph
+from codesign.load._onnx_chains import chain_from
 from codesign.load._onnx_file import QUANTIZERS, STANDARD, OnnxFile, attributes, label
 from codesign.load._onnx_fold import FOLDED, fold, literal
 from codesign.load._onnx_layers import Layers
@@ -45,7 +46,10 @@ class Importer:
         """
         nodes = needed_nodes(self.file, self.output)
         self.layers = Layers(self.file, dict(self.inputs))
-        self.readers = Counter(name for node in nodes for name in node.input)
+        self.readers: dict[str, list[onnx.NodeProto]] = {}
+        for node in nodes:
+            for name in node.input:
+                self.readers.setdefault(name, []).append(node)
         self.values |= {name: Computed(name) for name in self.inputs}
         for name, tensor in self.file.initializers.items():
             if name in self.readers:
@@ -54,10 +58,9 @@ class Importer:
             _check_operator(node)
         # Constants first: a product is one layer with the sum behind it only if that adds a constant.
         rest = [node for node in nodes if not self._takes_constant(node)]
-        behind = {name: node for node in rest for name in node.input}
         for node in rest:
             if node.output[0] not in self.values:
-                self._take(node, behind.get(node.output[0]))
+                self._take(node)
         end = self.values[self.output]
         if not isinstance(end, Computed):
             raise InputError(f"output {self.output!r}", "does not depend on the inputs", "an output of the network")
@@ -69,11 +72,11 @@ class Importer:
         values = [self.values.get(name) for name in node.input if name]
         fixed = all(isinstance(value.source if isinstance(value, Integers) else value, Constant) for value in values)
         if fixed:
-            self._take(node, None)
+            self._take(node)
         return fixed
 
-    def _take(self, node: onnx.NodeProto, reader: onnx.NodeProto | None) -> None:
-        """Take in a node; ``reader`` is the one that reads its result, or one of several."""
+    def _take(self, node: onnx.NodeProto) -> None:
+        """Take in a node, and those after it that are one layer with it."""
         values = [self.values.get(name) if name else None for name in node.input]
         for name, value in zip(node.input, values, strict=True):
             if name and value is None:
@@ -88,7 +91,7 @@ class Importer:
         elif all(value is None or isinstance(value, Constant) for value in values):
             self._set(node, self._folded(node, values))
         else:
-            self._add(node, values, reader)
+            self._add(node, values)
 
     def _folded(self, node: onnx.NodeProto, values: list[Value | None]) -> Constant:
         where, options, given = label(node), attributes(node), real(values)
@@ -140,23 +143,26 @@ class Importer:
         low, high = (float(value.item()) for value in ends)
         self._set(node, replace(source, quantizer=clipped(source.quantizer, low, high)))
 
-    def _add(self, node: onnx.NodeProto, values: list[Value | None], reader: onnx.NodeProto | None) -> None:
-        if node.op_type not in by_onnx_type():
-            raise InputError(label(node), f"{node.op_type} of a tensor", f"one of {', '.join(by_onnx_type())}")
-        last, bias = node, self._bias(node, values, reader)
-        if bias is not None and reader is not None:
-            last, values = reader, [*values, bias]
+    def _add(self, node: onnx.NodeProto, values: list[Value | None]) -> None:
+        chain = chain_from(node, self.readers, self.output) or [node]
+        pairs = pairwise(chain)
+        after = [self.values.get(name) for one, other in pairs for name in other.input if name != one.output[0]]
+        if not all(isinstance(value, Constant) for value in after):
+            chain, after = [node], []
+        if len(chain) == 1 and node.op_type not in by_onnx_type():
+            raise InputError(label(node), f"{node.op_type} of a tensor", f"one of {', '.join(_layers())}")
+        if len(chain) == 1 and (bias := self._bias(node, values)) is not None:
+            chain, after = [node, self.readers[node.output[0]][0]], [bias]
         outputs = 1 + sum(bool(name) and name in self.readers for name in node.output[1:])
-        made = self.layers.add(node, values, outputs)
-        self._set(node, made)
-        self._set(last, made)
+        self._set(chain[-1], self.layers.add(chain, [*values, *after], outputs))
 
-    def _bias(self, node: onnx.NodeProto, values: list[Value | None], reader: onnx.NodeProto | None) -> Constant | None:
+    def _bias(self, node: onnx.NodeProto, values: list[Value | None]) -> Constant | None:
         """What the Add that alone reads a product with a matrix adds to it, if that is a constant per column."""
-        alone = reader is not None and self.readers[node.output[0]] == 1 and node.output[0] != self.output
-        if not alone or reader is None or (node.op_type, reader.op_type, len(values)) != ("MatMul", "Add", 2):
+        readers = self.readers.get(node.output[0], [])
+        kinds = (node.op_type, *(reader.op_type for reader in readers))
+        if kinds != ("MatMul", "Add") or len(values) != 2 or node.output[0] == self.output:
             return None
-        held = next((self.values.get(name) for name in reader.input if name != node.output[0]), None)
+        held = next((self.values.get(name) for name in readers[0].input if name != node.output[0]), None)
         weight = values[1]
         if not isinstance(held, Constant) or not isinstance(weight, Constant) or weight.values.ndim != 2:
             return None
@@ -180,8 +186,14 @@ def _check_operator(node: onnx.NodeProto) -> None:
         raise InputError(label(node), f"domain {node.domain!r}", "standard operators, or QONNX's quantizers")
     if node.op_type in REFUSED and node.domain in QUANTIZERS:
         raise InputError(label(node), "no fixed-point quantizer", ", ".join((*QUANT, *LINEAR)), REFUSED[node.op_type])
-    layers = (*by_onnx_type(), *FOLDED, *LINEAR, "Constant")
+    parts = [part for name in by_onnx_type() for part in name.split("+")]
+    layers = (*parts, *FOLDED, *LINEAR, "Constant")
     if node.op_type not in (QUANT if node.domain in QUANTIZERS else layers):
-        known = f"layers {', '.join(by_onnx_type())}; quantizers {', '.join((*QUANT, *LINEAR))}"
-        hint = did_you_mean(node.op_type, (*by_onnx_type(), *QUANT, *LINEAR))
+        known = f"layers {', '.join(_layers())}; quantizers {', '.join((*QUANT, *LINEAR))}"
+        hint = did_you_mean(node.op_type, (*_layers(), *QUANT, *LINEAR))
         raise InputError(label(node), "an unsupported operator", known, "" if hint.startswith("known") else hint)
+
+
+def _layers() -> list[str]:
+    """Operators that are a layer by themselves."""
+    return [name for name in by_onnx_type() if "+" not in name]

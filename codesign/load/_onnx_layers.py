@@ -11,6 +11,7 @@ from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.given import Quantizer
 from codesign.graph import Node
+from codesign.load._onnx_chains import naming
 from codesign.load._onnx_file import OnnxFile, attributes
 from codesign.load._onnx_marker import Marker
 from codesign.load._onnx_names import layer_name, parameter_name, unused
@@ -34,37 +35,40 @@ class Layers:
     nodes: list[Node] = field(default_factory=list[Node])
     parameters: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray])
     quantizers: dict[str, Quantizer] = field(default_factory=dict[str, Quantizer])
-    owners: dict[str, str] = field(default_factory=dict[str, str])
+    roles: dict[str, str] = field(default_factory=dict[str, str])
     notices: list[str] = field(default_factory=list[str])
 
     def __post_init__(self) -> None:
         self.by_torch = self.file.model.producer_name.startswith("pytorch")
 
-    def add(self, node: onnx.NodeProto, inputs: Sequence[Value | None], outputs: int) -> Computed:
+    def add(self, nodes: Sequence[onnx.NodeProto], inputs: Sequence[Value | None], outputs: int) -> Computed:
         """Make a layer.
 
         Args:
-            node: What it is made from.
+            nodes: What it is made from, the first of which says how.
             inputs: What goes in, computed or constant; None for an optional one that is not given.
-            outputs: How many outputs of the node something reads.
+            outputs: How many outputs of the first node something reads.
 
         Raises:
-            InputError: The operation refuses the node.
+            InputError: The operation refuses the nodes.
         """
+        kind, first = "+".join(node.op_type for node in nodes), nodes[0]
+        if kind not in by_onnx_type():  # a product with its bias
+            nodes, kind = nodes[:1], first.op_type
         held = {place: value for place, value in enumerate(inputs) if isinstance(value, Constant)}
         sources = tuple(value.name for value in inputs if isinstance(value, Computed))
         shapes = [self.shapes[name] for name in sources]
-        wish = layer_name(node, held[1].name if 1 in held else "", self.by_torch)
+        wish = layer_name(naming(nodes), held[1].name if 1 in held else "", self.by_torch)
         layer = unused(wish, {*self.shapes, *self.file.initializers, *self.parameters})
 
         def parameter(role: str, values: Array, place: int | None = None, transposed: bool = False) -> str:
             return self._parameter(layer, role, values, None if place is None else held[place], transposed)
 
-        options = {key: value for key, value in attributes(node).items() if not isinstance(value, onnx.TensorProto)}
+        options = {key: value for key, value in attributes(first).items() if not isinstance(value, onnx.TensorProto)}
         constants = {place: constant.values for place, constant in held.items()}
-        call = OnnxCall(layer, node.op_type, tuple(shapes), constants, options, outputs, parameter)
+        call = OnnxCall(layer, kind, tuple(shapes), constants, options, outputs, parameter)
         try:
-            op = by_onnx_type()[node.op_type].from_onnx(call)
+            op = by_onnx_type()[kind].from_onnx(call)
         except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:  # an attribute of another kind
             raise call.refused(f"damaged ({type(error).__name__}: {error})", "as ONNX defines it") from error
         shape = op.shape(layer, shapes, self.parameters)
@@ -93,19 +97,19 @@ class Layers:
     def _parameter(self, layer: str, role: str, values: Array, held: Constant | None, transposed: bool) -> str:
         given = held.name if held is not None else ""
         wish = parameter_name(given, layer, role, self.by_torch)
-        if wish in self.parameters:
-            if self.owners[wish] != layer:
-                self.notices.append(f"{layer}: has a copy of {wish!r}, which {self.owners[wish]} uses too")
-            wish = f"{layer}.{role}"
-        name = unused(wish, {*self.parameters, *self.shapes, *(set(self.file.initializers) - {given})})
         with np.errstate(over="ignore"):
             plain: FloatArray = np.ascontiguousarray(values, np.float32)
+        if wish in self.parameters:
+            if wish == given and self.roles[wish] == role and np.array_equal(self.parameters[wish], plain):
+                return wish  # of a layer that is called more than once
+            wish = f"{layer}.{role}"
+        name = unused(wish, {*self.parameters, *self.shapes, *(set(self.file.initializers) - {given})})
         if not plain.size:
             raise InputError(f"weights {name!r}", f"shape {list(plain.shape)}", "at least one element")
         if not np.isfinite(plain).all():
             raise not_finite(name, plain)
         self.parameters[name] = plain
-        self.owners[name] = layer
+        self.roles[name] = role
         if held is not None and held.quantizer is not None:
             was = held.moved(np.transpose) if transposed else held
             if was.quantizer is not None and np.array_equal(was.values, values):  # not scaled on the way

@@ -7,7 +7,7 @@ import numpy as np
 
 from codesign.arrays import FloatArray
 from codesign.errors import InputError
-from codesign.finetune._network import QuantizedNetwork
+from codesign.finetune._network import QuantizedNetwork, file_offsets
 from codesign.given import Quantizer
 from codesign.graph import Graph, Node
 from codesign.load._fx import rewritten
@@ -41,8 +41,12 @@ def settle(graph: Graph, layers: Layers) -> Settled:
     """
     marked, notices = _rewritten(graph)
     plain, quantizers, more = _unmarked(marked)
-    for name in (name for name in plain.weights() if name in layers.quantizers):
-        scaled = _scaled(layers.quantizers[name], layers.parameters[name], plain.parameters[name])
+    given = {node.name: node.op.parameters()["weight"] for node in graph.weighted()}
+    own = {node.op.parameters()["weight"]: given[node.name] for node in plain.weighted()}  # shared ones may part
+    for name, source in own.items():
+        if source not in layers.quantizers:
+            continue
+        scaled = _scaled(layers.quantizers[source], layers.parameters[source], plain.parameters[name])
         if scaled is None:
             more.append(f"{name}: its quantizer is left out, as its weights changed by folding")
         else:
@@ -139,9 +143,6 @@ def without_offsets(network: Settled) -> Settled:
         name: quantizer.fixed() for name, quantizer in network.quantizers.items() if name not in graph.parameters
     }
     parameters: dict[str, FloatArray] = dict(graph.parameters)
-    for node, tensor in QuantizedNetwork(graph, formats).carried.items():
-        bias = next(each for each in graph.nodes if each.name == node).op.parameters()["bias"]
-        if network.quantizers[tensor].rounding == "FLOOR":
-            half = 2.0 ** -(int(formats[tensor].envelope().fraction) + 1)
-            parameters[bias] = (np.asarray(parameters[bias], np.float64) - half).astype(np.float32)
+    for bias, half in file_offsets(QuantizedNetwork(graph, formats), network.quantizers).items():
+        parameters[bias] = (np.asarray(parameters[bias], np.float64) - half).astype(np.float32)
     return replace(network, graph=replace(graph, parameters=parameters))

@@ -51,11 +51,24 @@ def dyadic(path: str, what: str, given: Any) -> Dyadic:
     where = f"layer {path!r}"
     if not isinstance(given, int | float) or not isfinite(given):
         raise InputError(where, f"{what} {given}", "a finite number", "bring what is learned into a layer's weights")
-    mantissa, exponent = frexp(given)
-    code = round(mantissa * 2**BITS)
-    if code * 2.0 ** (exponent - BITS) != given:
+    code, exponent = _rounded(given)
+    if not few_bits(given):
         nearest = code * 2.0 ** (exponent - BITS)
         wanted = f"a number of at most {BITS} bits, such as {nearest!r}"
         raise InputError(where, f"{what} {given!r}", wanted, "change it before training: fixed point holds it exactly")
     shift = (code & -code).bit_length() - 1 if code else 0
     return Dyadic(code >> shift, BITS - exponent - shift) if code else ZERO
+
+
+def few_bits(number: float) -> bool:
+    """Whether ``BITS`` bits hold it."""
+    if not isfinite(number):
+        return False
+    code, exponent = _rounded(number)
+    return code * 2.0 ** (exponent - BITS) == number
+
+
+def _rounded(number: float) -> tuple[int, int]:
+    """Its mantissa in ``BITS`` bits, and its exponent."""
+    mantissa, exponent = frexp(number)
+    return round(mantissa * 2**BITS), exponent

@@ -74,22 +74,17 @@ def onnx_shape(call: OnnxCall) -> Shape:
     Raises:
         InputError: It mixes the batch with other axes, or reorders elements.
     """
+    check_single(call)
     given = call.shapes[0]
-    if call.op_type == "Flatten":
-        axis = call.attributes.get("axis", 1)
-        if axis not in (1, -len(given)):
-            raise call.refused(f"flatten from axis {axis}", "axis 1")
-        return (prod(given),)
     if call.op_type == "Squeeze":
-        axes: list[int] = list(
-            call.constants[1].reshape(-1).tolist() if 1 in call.constants else call.attributes.get("axes", ())
-        )
-        gone = {axis + len(given) + 1 if axis < 0 else axis for axis in axes}
-        if not gone or any(axis < 1 or axis > len(given) or given[axis - 1] != 1 for axis in gone):
+        gone = call.axes(call.numbers(1, "axes"))
+        if not gone or any(given[axis] != 1 for axis in gone):
             raise call.refused(f"shape {list(given)} without axes {sorted(gone)}", "axes of one element, not the batch")
-        return tuple(size for axis, size in enumerate(given, 1) if axis not in gone)
-    if call.op_type == "Transpose":
-        return _transposed(call, given)
+        return tuple(size for axis, size in enumerate(given) if axis not in gone)
+    if call.op_type == "Unsqueeze":
+        axes = call.numbers(1, "axes")
+        new, sizes = call.axes(axes, len(axes)), iter(given)
+        return tuple(1 if axis in new else next(sizes) for axis in range(len(given) + len(axes)))
     wanted = [int(size) for size in call.constant(1, "shape").reshape(-1)]
     if call.attributes.get("allowzero", 0) == 0:
         whole = (BATCH, *given)
@@ -105,20 +100,24 @@ def onnx_shape(call: OnnxCall) -> Shape:
     return tuple(rest)
 
 
-def _transposed(call: OnnxCall, given: Shape) -> Shape:
-    """The shape after a transposition that leaves the elements in order.
+def check_single(call: OnnxCall) -> None:
+    """Refuse a node of which more than one input is computed.
 
     Raises:
-        InputError: It does not.
+        InputError: It is one.
     """
-    order: Shape = tuple(call.attributes.get("perm", range(len(given), -1, -1)))
-    if sorted(order) != list(range(len(given) + 1)):
-        raise call.refused(f"perm {list(order)} of {len(given) + 1} axes", "each axis once")
-    kept = [axis for axis in order if axis > 0 and given[axis - 1] > 1]
-    if order[0] != 0 or kept != sorted(kept):
-        hint = "export with channels first (tf2onnx: --inputs-as-nchw), or leave the Transpose out and give such data"
-        raise call.refused(f"a transposition {list(order)} of {list(given)} reorders elements", "channels first", hint)
-    return tuple(given[axis - 1] for axis in order[1:])
+    if len(call.shapes) != 1:
+        raise call.refused(f"{len(call.shapes)} inputs that are computed", "one, the others constants")
+
+
+def check_factor(call: OnnxCall, place: int, wanted: float) -> None:
+    """Refuse a product with another number than one over the number of elements.
+
+    Raises:
+        InputError: It is one.
+    """
+    if (call.constant(place, "factor") != wanted).any():
+        raise call.refused("a sum times a number", f"{wanted}, one over the number of elements")
 
 
 def onnx_affine(call: OnnxCall) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -12,7 +12,6 @@ from codesign.interval import Interval
 from codesign.ops._broadcast import aligned, joined, largest, summed
 from codesign.ops._dyadic import Dyadic
 from codesign.ops.affine import Affine, affine, negated, with_number
-from codesign.ops.batchnorm import BatchNorm
 from codesign.ops.identity import Identity
 from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
@@ -43,8 +42,8 @@ class Add(Op):
 
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> Op:
-        """From ``Add`` of two tensors; of a tensor and a constant it is what batch norm does."""
-        return BatchNorm.from_onnx(call) if call.constants else cls()
+        """From ``Add`` of two tensors, or of a tensor and a constant."""
+        return Affine.from_onnx(call) if call.constants else cls()
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """That of both inputs."""
@@ -93,6 +92,7 @@ class Sub(Op):
         *("operator.sub", "operator.isub", "torch.sub", "torch.subtract", "torch.rsub"),
         *("Tensor.sub", "Tensor.sub_", "Tensor.subtract"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Sub",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Sub | Affine | Identity:
@@ -102,6 +102,11 @@ class Sub(Op):
         if number is None:
             return cls()
         return Affine(Dyadic(-1, 0), number) if reverse or call.first == 1 else affine(offset=negated(number))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Op:
+        """From ``Sub`` of two tensors, or of a tensor and a constant."""
+        return Affine.from_onnx(call) if call.constants else cls()
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """That of both inputs."""

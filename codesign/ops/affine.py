@@ -13,9 +13,11 @@ from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._broadcast import aligned, largest
-from codesign.ops._dyadic import ONE, ZERO, Dyadic, dyadic
+from codesign.ops._dyadic import ONE, ZERO, Dyadic, dyadic, few_bits
+from codesign.ops._onnx import onnx_affine
+from codesign.ops.batchnorm import BatchNorm
 from codesign.ops.identity import Identity
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +40,7 @@ class Affine(Op):
         *("operator.neg", "torch.neg", "torch.negative", "Tensor.neg", "Tensor.negative"),
         *("operator.truediv", "operator.itruediv", "torch.div", "torch.divide", "Tensor.div", "Tensor.div_"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Neg", "Div", "Mul+Add")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Affine | Identity:
@@ -52,6 +55,23 @@ class Affine(Op):
         number = given["other"]
         one_over = 1 / number if isinstance(number, int | float) and number else number
         return affine(scale=dyadic(call.path, f"a tensor divided by {number}, that is times", one_over))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Affine | Identity | BatchNorm:
+        """From ``Neg``, or from a sum, difference, product or quotient with a constant.
+
+        A number that few bits hold stays; any other, and one for each channel, is folded as batch norm is.
+        """
+        if call.op_type == "Neg":
+            return cls(Dyadic(-1, 0))
+        if call.op_type == "Mul+Add":
+            numbers = (call.constant(1, "factor"), call.constant(2, "offset"))
+            return affine(*(dyadic(call.name, "a tensor times and plus", float(each.item())) for each in numbers))
+        scale, shift = onnx_affine(call)
+        single = next(iter(call.constants.values())).size == 1
+        if single and few_bits(float(scale[0])) and few_bits(float(shift[0])):
+            return affine(*(dyadic(call.name, "a constant", float(each[0])) for each in (scale, shift)))
+        return BatchNorm.of(call, scale, shift)
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The input's shape."""

@@ -15,7 +15,7 @@ from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._division import Reciprocal, reciprocal
-from codesign.ops._onnx import pooling_windows
+from codesign.ops._onnx import check_factor, pooling_windows
 from codesign.ops._windows import Values, Windows, check_axes, per_axis, pooling
 from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 from codesign.ops.reduce import Mean
@@ -44,7 +44,7 @@ class AvgPool(Op):
         *("nn.AvgPool1d", "nn.AvgPool2d", "torch.avg_pool1d", "F.avg_pool2d"),
         *("nn.AdaptiveAvgPool1d", "nn.AdaptiveAvgPool2d", "torch.adaptive_avg_pool1d", "F.adaptive_avg_pool2d"),
     )
-    onnx_types: ClassVar[tuple[str, ...]] = ("AveragePool",)
+    onnx_types: ClassVar[tuple[str, ...]] = ("AveragePool", "Conv+Mul")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> AvgPool | Mean:
@@ -67,8 +67,18 @@ class AvgPool(Op):
 
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> AvgPool:
-        """From ``AveragePool``, when all windows are divided by their size."""
+        """From ``AveragePool``, when all windows are divided by their size; or from sums by ones, and ``Mul``."""
         windows = pooling_windows(call)
+        if call.op_type == "Conv+Mul":
+            ones, channels = call.constant(1, "ones"), call.shapes[0][0]
+            if (
+                ones.shape != (channels, 1, *windows.kernel)
+                or (ones != 1).any()
+                or call.attributes["group"] != channels
+            ):
+                raise call.refused("a convolution and a product", "sums of each channel's windows")
+            check_factor(call, 2, reciprocal(prod(windows.kernel)).value)
+            return cls(windows)
         if any(windows.padding) and not call.attributes.get("count_include_pad", 0):
             raise call.refused("average pooling with padding that does not count", "count_include_pad=1, or no padding")
         return cls(windows)

@@ -10,7 +10,6 @@ import numpy as np
 
 from codesign.arrays import FloatArray
 from codesign.errors import InputError
-from codesign.ops._onnx import onnx_affine
 from codesign.ops._scaling import Float64, Weighted, scale_inputs, scale_outputs
 from codesign.ops.conv import Conv
 from codesign.ops.linear import Linear
@@ -42,7 +41,7 @@ class BatchNorm(Rewritten):
     torch_targets: ClassVar[tuple[str, ...]] = (
         *("nn.BatchNorm1d", "nn.BatchNorm2d", "F.batch_norm", "torch.batch_norm"),
     )
-    onnx_types: ClassVar[tuple[str, ...]] = ("BatchNormalization", "Mul", "Sub", "Div")
+    onnx_types: ClassVar[tuple[str, ...]] = ("BatchNormalization",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> BatchNorm:
@@ -59,13 +58,8 @@ class BatchNorm(Rewritten):
 
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> BatchNorm:
-        """From ``BatchNormalization``; or from a sum, difference, product or quotient with a constant per channel."""
+        """From ``BatchNormalization`` with running statistics."""
         rank = len(call.shapes[0]) - 1
-        if call.op_type != "BatchNormalization":
-            scale, shift = onnx_affine(call)
-            zero = np.zeros_like(scale)
-            mean, variance = call.parameter("mean", zero), call.parameter("variance", zero + 1)
-            return cls(mean, variance, call.parameter("gamma", scale), call.parameter("beta", shift), 0.0, (rank,))
         if call.attributes.get("training_mode", 0):
             raise call.refused("batch norm in training mode", "running statistics", "export the network in eval mode")
         roles = ("gamma", "beta", "mean", "variance")
@@ -79,6 +73,20 @@ class BatchNorm(Rewritten):
         if not (values[3] + epsilon > 0).all():
             raise call.refused("a variance that is not positive", "positive variances")
         return cls(mean, variance, gamma, beta, epsilon, (rank,))
+
+    @classmethod
+    def of(cls, call: OnnxCall, scale: Float64, shift: Float64) -> BatchNorm:
+        """What does ``x * scale + shift`` per channel.
+
+        Args:
+            call: A node with constants.
+            scale: ``[channels]``.
+            shift: ``[channels]``.
+        """
+        zero = np.zeros_like(scale)
+        mean, variance = call.parameter("mean", zero), call.parameter("variance", zero + 1)
+        gamma, beta = call.parameter("gamma", scale), call.parameter("beta", shift)
+        return cls(mean, variance, gamma, beta, 0.0, (len(call.shapes[0]) - 1,))
 
     @classmethod
     def _from_function(cls, call: TorchCall) -> BatchNorm:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -13,11 +14,14 @@ from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._dyadic import Dyadic, dyadic
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops._onnx import check_single
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+#: Files say this number, or infinity, where there is no limit.
+LARGEST = float(np.finfo(np.float32).max)
 #: Options in torch's order, and their defaults, by the call's name without what it belongs to.
 OPTIONS: Mapping[str, tuple[tuple[str, str], dict[str, float]]] = {
     "hardtanh": (("min_val", "max_val"), {"min_val": -1.0, "max_val": 1.0}),
@@ -48,6 +52,7 @@ class Clip(Op):
         *("torch.clamp", "torch.clamp_", "torch.clip", "torch.clip_", "torch.clamp_min", "torch.clamp_max"),
         *("Tensor.clamp", "Tensor.clamp_", "Tensor.clip", "Tensor.clip_", "Tensor.clamp_min", "Tensor.clamp_max"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Clip", "Max", "Min")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Clip:
@@ -55,10 +60,30 @@ class Clip(Op):
         word = call.target.partition(".")[2].lower().rstrip("_").replace("clip", "clamp")
         names, defaults = OPTIONS[word]
         given = defaults | call.options(*names)
-        found = [given.get("min_val", given.get("min")), given.get("max_val", given.get("max"))]
-        low, high = (None if value is None else dyadic(call.path, "a limit at", value) for value in found)
+        return cls._between(call.path, given.get("min_val", given.get("min")), given.get("max_val", given.get("max")))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Clip:
+        """From ``Clip``, ``Max`` or ``Min`` with constants; a limit at the end of floats is none."""
+        check_single(call)
+        if any(value.size != 1 for value in call.constants.values()):
+            raise call.refused("limits that are no single numbers", "one number for the tensor")
+        numbers = {place: float(value.item()) for place, value in call.constants.items()}
+        low, high = numbers.get(1, -inf), numbers.get(2, inf)
+        if call.op_type != "Clip":
+            low, high = (max(numbers.values()), inf) if call.op_type == "Max" else (-inf, min(numbers.values()))
+        return cls._between(call.name, low if low > -LARGEST else None, high if high < LARGEST else None)
+
+    @classmethod
+    def _between(cls, path: str, lowest: float | None, highest: float | None) -> Clip:
+        """With limits as dyadic numbers.
+
+        Raises:
+            InputError: They take too many bits, or the lower one comes last.
+        """
+        low, high = (None if value is None else dyadic(path, "a limit at", value) for value in (lowest, highest))
         if low is not None and high is not None and low.value > high.value:
-            raise InputError(f"layer {call.path!r}", f"limits {low.value} to {high.value}", "the lower one first")
+            raise InputError(f"layer {path!r}", f"limits {low.value} to {high.value}", "the lower one first")
         return cls(low, high)
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:

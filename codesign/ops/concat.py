@@ -13,7 +13,7 @@ from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._broadcast import aligned, largest
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,12 +32,20 @@ class Concat(Op):
     kind: ClassVar[str] = "concat"
     arithmetic: ClassVar[bool] = False
     torch_targets: ClassVar[tuple[str, ...]] = ("torch.cat", "torch.concat", "torch.concatenate")
+    onnx_types: ClassVar[tuple[str, ...]] = ("Concat",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Concat:
         """From ``torch.cat`` along any axis but the batch."""
         given = call.options("dim")
         return cls(call.axes(given.get("dim", given.get("axis", 0)))[0])
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Concat:
+        """From ``Concat`` of computed tensors along any axis but the batch."""
+        if call.constants:
+            raise call.refused("a constant beside tensors", "tensors that are computed")
+        return cls(call.axes([call.attributes["axis"]])[0])
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """Lengths along the axis add up."""

@@ -36,7 +36,7 @@ class Flatten(Op):
     moves_data: ClassVar[bool] = True
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = ("nn.Flatten", "torch.flatten", "Tensor.flatten")
-    onnx_types: ClassVar[tuple[str, ...]] = ("Flatten", "Reshape", "Squeeze", "Transpose")
+    onnx_types: ClassVar[tuple[str, ...]] = ("Flatten",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Flatten | Reshape:
@@ -51,13 +51,12 @@ class Flatten(Op):
         return Reshape((*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
 
     @classmethod
-    def from_onnx(cls, call: OnnxCall) -> Op:
-        """From ``Flatten``, or from what has its effect, or none: ``Reshape``, ``Squeeze``, ``Transpose``."""
-        given = call.shapes[0]
-        after = onnx_shape(call)
-        if after == given:
-            return Identity()
-        return cls() if after == (prod(given),) else Reshape(after)
+    def from_onnx(cls, call: OnnxCall) -> Flatten:
+        """From ``Flatten`` of all axes but the batch."""
+        axis = call.attributes.get("axis", 1)
+        if axis not in (1, -len(call.shapes[0])):
+            raise call.refused(f"flatten from axis {axis}", "axis 1")
+        return cls()
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """One axis with all elements."""
@@ -115,9 +114,10 @@ class Reshape(Op):
         *("Tensor.view", "Tensor.reshape", "torch.reshape", "nn.Unflatten", "torch.unflatten", "Tensor.unflatten"),
         *("torch.squeeze", "Tensor.squeeze", "torch.unsqueeze", "Tensor.unsqueeze"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Reshape", "Squeeze", "Unsqueeze")
 
     @classmethod
-    def from_torch(cls, call: TorchCall) -> Flatten | Reshape:
+    def from_torch(cls, call: TorchCall) -> Flatten | Reshape | Identity:
         """From views, ``unflatten``, ``squeeze`` and ``unsqueeze``; the batch axis stays first."""
         shape = call.shapes[0]
         if call.target.endswith(("view", "reshape")):
@@ -125,20 +125,25 @@ class Reshape(Op):
         if call.target.lower().endswith("unflatten"):
             given = call.options("dim", "sizes" if call.module is None else "unflattened_size")
             axis, sizes = call.axes(given.pop("dim"))[0], tuple(next(iter(given.values())))
-            return cls((*shape[:axis], *_whole(sizes, shape[axis]), *shape[axis + 1 :]))
+            return _reshaped(shape, (*shape[:axis], *_whole(sizes, shape[axis]), *shape[axis + 1 :]))
         given: Any = call.options("dim").get("dim")
         if call.target.endswith("unsqueeze"):
             rank = len(shape) + 2
             if given not in range(1, rank) and given not in range(1 - rank, 0):
                 raise InputError(f"layer {call.path!r}", f"a new axis {given}", "an axis behind the batch")
             axis = int(given) % rank - 1
-            return cls((*shape[:axis], 1, *shape[axis:]))
+            return _reshaped(shape, (*shape[:axis], 1, *shape[axis:]))
         if given is None:
             raise InputError(
                 f"layer {call.path!r}", "squeeze of all axes", "squeeze(axis)", "the batch may be of one sample"
             )
         axes = call.axes(given)
-        return cls(tuple(size for axis, size in enumerate(shape) if axis not in axes or size != 1))
+        return _reshaped(shape, tuple(size for axis, size in enumerate(shape) if axis not in axes or size != 1))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Flatten | Reshape | Identity:
+        """From ``Reshape``, ``Squeeze`` and ``Unsqueeze``; the batch axis stays first."""
+        return _reshaped(call.shapes[0], onnx_shape(call))
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The sizes."""
@@ -176,7 +181,14 @@ class Reshape(Op):
         return [gradients.reshape(*gradients.shape[:2], *inputs[0].shape[1:])]
 
 
-def _from_view(call: TorchCall) -> Flatten | Reshape:
+def _reshaped(given: Shape, wanted: Shape) -> Flatten | Reshape | Identity:
+    """What gives a tensor another shape, if it is another."""
+    if given == wanted:
+        return Identity()
+    return Flatten() if len(wanted) == 1 else Reshape(wanted)
+
+
+def _from_view(call: TorchCall) -> Flatten | Reshape | Identity:
     """From ``view(batch, ...)`` or ``view(-1, ...)``.
 
     Raises:
@@ -192,7 +204,7 @@ def _from_view(call: TorchCall) -> Flatten | Reshape:
         raise InputError(f"layer {call.path!r}", found, "[-1, features, ...]", "use torch.flatten(x, 1)")
     if len(others) == 1:
         return Flatten(None if others[0] == -1 else others[0])
-    return Reshape(_whole(others, prod(call.shapes[0])))
+    return _reshaped(call.shapes[0], _whole(others, prod(call.shapes[0])))
 
 
 def _whole(sizes: Shape, count: int) -> Shape:

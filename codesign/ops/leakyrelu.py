@@ -13,7 +13,7 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 from codesign.ops.relu import Relu
 
 if TYPE_CHECKING:
@@ -36,11 +36,20 @@ class LeakyRelu(Op):
     kind: ClassVar[str] = "leaky_relu"
     arithmetic: ClassVar[bool] = False
     torch_targets: ClassVar[tuple[str, ...]] = ("nn.LeakyReLU", "F.leaky_relu", "F.leaky_relu_")
+    onnx_types: ClassVar[tuple[str, ...]] = ("LeakyRelu",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> LeakyRelu | Relu:
         """From the module or the function, if its slope is a power of two or 0."""
-        slope = float(call.options("negative_slope").get("negative_slope", 0.01))
+        return cls._sloping(call.path, float(call.options("negative_slope").get("negative_slope", 0.01)))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> LeakyRelu | Relu:
+        """From ``LeakyRelu``, if its slope is a power of two or 0."""
+        return cls._sloping(call.name, float(call.attributes.get("alpha", 0.01)))
+
+    @classmethod
+    def _sloping(cls, path: str, slope: float) -> LeakyRelu | Relu:
         if slope == 0:
             return Relu()
         shift = -log2(slope) if slope > 0 else -1.0
@@ -48,7 +57,7 @@ class LeakyRelu(Op):
             around = [2.0**-number for number in range(MOST_SHIFT + 1)]
             nearest = min(around, key=lambda power: abs(power - slope))
             wanted = f"a power of two from 1 down, such as {nearest!r}"
-            raise InputError(f"layer {call.path!r}", f"negative_slope {slope!r}", wanted, "train it with that slope")
+            raise InputError(f"layer {path!r}", f"negative_slope {slope!r}", wanted, "train it with that slope")
         return cls(int(shift))
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:

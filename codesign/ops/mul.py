@@ -15,7 +15,7 @@ from codesign.interval import Interval
 from codesign.ops._broadcast import joined, summed
 from codesign.ops.affine import Affine, affine, with_number
 from codesign.ops.identity import Identity
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,12 +32,18 @@ class Mul(Op):
         *("operator.mul", "operator.imul", "torch.mul", "torch.multiply"),
         *("Tensor.mul", "Tensor.mul_", "Tensor.multiply"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Mul",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Mul | Affine | Identity:
         """From ``*``, ``*=``, the function or the method, of two tensors or a tensor and a number."""
         number, _ = with_number(call, "a tensor times")
         return cls() if number is None else affine(scale=number)
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Op:
+        """From ``Mul`` of two tensors, or of a tensor and a constant."""
+        return Affine.from_onnx(call) if call.constants else cls()
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """That of both inputs."""

@@ -81,13 +81,8 @@ class TorchCall:
         Raises:
             InputError: One is the batch axis, or none of the tensor's.
         """
-        rank = len(self.shapes[0]) + 1
         axes = (given,) if isinstance(given, int) else tuple(given)
-        for axis in axes:
-            if not (0 < axis < rank or -rank < axis < 0):
-                what = "the batch" if axis in (0, -rank) else f"one of {rank}"
-                raise InputError(f"layer {self.path!r}", f"axis {axis}, {what}", "axes behind the batch")
-        return tuple(axis % rank - 1 for axis in axes)
+        return _behind_batch(f"layer {self.path!r}", axes, len(self.shapes[0]) + 1)
 
 
 class OnnxParameter(Protocol):
@@ -111,7 +106,7 @@ class OnnxCall:
 
     Args:
         name: The layer's name in the graph.
-        op_type: ONNX's word for the operation.
+        op_type: ONNX's word for the operation, as in ``Op.onnx_types``.
         shapes: Shapes of the inputs that are computed, in order, the batch axis left out.
         constants: Values of the other inputs, by their place among all.
         attributes: By name; texts as ``str``, lists as tuples.
@@ -140,6 +135,31 @@ class OnnxCall:
         if place not in self.constants:
             raise self.refused(f"no constant {what}", f"{what} as numbers in the file")
         return self.constants[place]
+
+    def numbers(self, place: int, attribute: str) -> tuple[int, ...]:
+        """Whole numbers that are an input of newer nodes and an attribute of older ones; none if it has neither."""
+        given = self.constants[place].reshape(-1).tolist() if place in self.constants else ()
+        return tuple(int(number) for number in given or self.attributes.get(attribute, ()))
+
+    def axes(self, given: Sequence[int], added: int = 0) -> Shape:
+        """Axes of the first tensor, counted from 0 behind the batch axis.
+
+        Args:
+            given: As ONNX counts them: the batch is 0, and -1 the last.
+            added: Axes that it has more when they are counted.
+
+        Raises:
+            InputError: One is the batch axis, or none of the tensor's.
+        """
+        return _behind_batch(f"layer {self.name!r} ({self.op_type})", given, len(self.shapes[0]) + 1 + added)
+
+
+def _behind_batch(where: str, axes: Sequence[int], rank: int) -> Shape:
+    for axis in axes:
+        if not (0 < axis < rank or -rank < axis < 0):
+            what = "the batch" if axis in (0, -rank) else f"one of {rank}"
+            raise InputError(where, f"axis {axis}, {what}", "axes behind the batch")
+    return tuple(axis % rank - 1 for axis in axes)
 
 
 @dataclass(frozen=True)
@@ -208,7 +228,8 @@ class Op(ABC):
     kind: ClassVar[str]
     #: Torch calls that this operation stands for, as in ``TorchCall.target``.
     torch_targets: ClassVar[tuple[str, ...]] = ()
-    #: ONNX operators (``op_type``) that this operation stands for.
+    #: ONNX operators (``op_type``) that this operation stands for; ``A+B`` for nodes that ``write_qonnx`` writes one
+    #: after the other, called ``NAME`` and ``NAME.more``: constants of all are counted on, attributes are the first's.
     onnx_types: ClassVar[tuple[str, ...]] = ()
     #: True if values are only moved, never changed (so bits pass through).
     moves_data: ClassVar[bool] = False

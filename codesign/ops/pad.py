@@ -12,7 +12,8 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops._onnx import LARGEST, check_single
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +39,7 @@ class Pad(Op):
     torch_targets: ClassVar[tuple[str, ...]] = (
         *("nn.ZeroPad1d", "nn.ZeroPad2d", "nn.ConstantPad1d", "nn.ConstantPad2d", "F.pad", "torch.constant_pad_nd"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Pad",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Pad:
@@ -56,6 +58,21 @@ class Pad(Op):
         pairs = [*zip(sizes[::2], sizes[1::2], strict=True)][::-1]  # torch begins with the last axis
         pairs = [(0, 0)] * (rank - len(pairs)) + pairs
         return cls(tuple(before for before, _ in pairs), tuple(after for _, after in pairs))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Pad:
+        """From ``Pad`` with zeros, behind the batch axis."""
+        check_single(call)
+        rank, mode = len(call.shapes[0]), call.attributes.get("mode", "constant")
+        sizes = tuple(int(size) for size in call.constant(1, "number of zeros").reshape(-1))
+        axes = call.axes(call.numbers(3, "axes")) if 3 in call.constants else tuple(range(-1, rank))
+        if mode != "constant" or (2 in call.constants and call.constants[2].any()):
+            raise call.refused(f"padding with mode {mode!r}, or of a value", "zeros")
+        pairs = dict(zip(axes, zip(sizes[: len(axes)], sizes[len(axes) :], strict=True), strict=True))
+        if any(pairs.pop(-1, (0, 0))) or not all(0 <= size <= LARGEST for pair in pairs.values() for size in pair):
+            raise call.refused(f"padding of {list(sizes)}", "numbers from 0 up for axes behind the batch")
+        before, after = zip(*(pairs.get(axis, (0, 0)) for axis in range(rank)), strict=True)
+        return cls(before, after)
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """Each axis longer by its zeros."""

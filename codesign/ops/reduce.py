@@ -14,8 +14,9 @@ from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._division import Reciprocal, reciprocal
+from codesign.ops._onnx import check_factor, check_single
 from codesign.ops._windows import Values
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +36,7 @@ class Sum(Op):
 
     kind: ClassVar[str] = "sum"
     torch_targets: ClassVar[tuple[str, ...]] = ("torch.sum", "Tensor.sum")
+    onnx_types: ClassVar[tuple[str, ...]] = ("ReduceSum",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Self:
@@ -47,6 +49,15 @@ class Sum(Op):
             found = f"a {cls.kind} over axes {[] if axes is None else axes}{more}"
             raise InputError(f"layer {call.path!r}", found, "over axes that are named, behind the batch")
         return cls(tuple(sorted(call.axes(axes))), keepdim)
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Self:
+        """From ``ReduceSum`` or ``ReduceMean`` over axes that are named."""
+        check_single(call)
+        axes = call.axes(call.numbers(1, "axes"))
+        if not axes:
+            raise call.refused(f"a {cls.kind} over all axes", "over axes that are named, behind the batch")
+        return cls(tuple(sorted(set(axes))), bool(call.attributes.get("keepdims", 1)))
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The other axes, and the kept ones."""
@@ -117,6 +128,17 @@ class Mean(Sum):
     kind: ClassVar[str] = "mean"
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = ("torch.mean", "Tensor.mean")
+    onnx_types: ClassVar[tuple[str, ...]] = ("ReduceMean", "GlobalAveragePool", "ReduceSum+Mul")
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Self:
+        """From ``ReduceMean``, from pooling of all positions, or from a sum times one over the number of elements."""
+        if call.op_type == "GlobalAveragePool":
+            return cls(tuple(range(1, len(call.shapes[0]))), keepdim=True)
+        made = super().from_onnx(call)
+        if call.op_type == "ReduceSum+Mul":
+            check_factor(call, 2, made._divide(call.shapes[0]).value)
+        return made
 
     def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
         """ReduceSum and Mul: no executor's own division rounds."""

@@ -15,7 +15,7 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,11 +51,25 @@ class Table(Op):
         *("nn.Sigmoid", "F.sigmoid", "torch.sigmoid", "torch.sigmoid_", "Tensor.sigmoid", "Tensor.sigmoid_"),
         *("nn.Tanh", "F.tanh", "torch.tanh", "torch.tanh_", "Tensor.tanh", "Tensor.tanh_"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Sigmoid", "Tanh", "Sub+Mul+Cast+Gather")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Table:
         """From the module, the function or the method."""
         return cls("sigmoid" if "sigmoid" in call.target.lower() else "tanh")
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Table:
+        """From ``Sigmoid`` or ``Tanh``, or from a table of either."""
+        if call.op_type in ("Sigmoid", "Tanh"):
+            return cls("sigmoid" if call.op_type == "Sigmoid" else "tanh")
+        low, steps, table = (call.constant(place, "table") for place in (1, 2, 3))
+        x = float(low.item()) + np.arange(table.size) / float(steps.item())
+        made = (cls("sigmoid"), cls("tanh"))
+        found = [each for each in made if np.array_equal(each._look_up(x) * 2.0**-FRACTION, table.reshape(-1))]
+        if not found:
+            raise call.refused("a table", "one of sigmoid or tanh")
+        return found[0]
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The input's shape."""

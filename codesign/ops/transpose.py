@@ -12,7 +12,8 @@ from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.identity import Identity
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +37,7 @@ class Transpose(Op):
         *("torch.transpose", "torch.swapaxes", "torch.swapdims", "torch.permute"),
         *("Tensor.transpose", "Tensor.swapaxes", "Tensor.swapdims", "Tensor.permute", "Tensor.mT"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Transpose",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Transpose:
@@ -51,6 +53,15 @@ class Transpose(Op):
         first, second = call.axes((-2, -1) if call.target.endswith("mT") else given)
         order[first], order[second] = second, first
         return cls(tuple(order))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Transpose | Identity:
+        """From ``Transpose`` that leaves the batch first."""
+        rank = len(call.shapes[0]) + 1
+        order: Shape = tuple(call.attributes.get("perm", range(rank - 1, -1, -1)))
+        if sorted(order) != list(range(rank)) or order[0] != 0:
+            raise call.refused(f"axes in the order {list(order)}", f"all {rank} axes, the batch first")
+        return Identity() if order == tuple(range(rank)) else cls(call.axes(order[1:]))
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """Lengths in the new order."""

@@ -12,11 +12,18 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
+from codesign.ops._onnx import LARGEST, check_single
 from codesign.ops._windows import check_axes
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+#: Ways to find the nearest element, and how they round, that repeat each: ``floor(i / factor)`` for all of them.
+REPEATING = {
+    ("asymmetric", "floor"),
+    *((mode, "round") for mode in ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel")),
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Upsample(Op):
         *("nn.Upsample", "nn.UpsamplingNearest2d", "F.interpolate", "F.upsample"),
         *("aten.upsample_nearest1d", "aten.upsample_nearest2d"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Resize",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Upsample:
@@ -54,6 +62,25 @@ class Upsample(Op):
         if not all(number >= 1 and number == int(number) for number in factors):
             raise InputError(f"layer {call.path!r}", f"upsampling by {list(factors)}", "whole factors from 1 up")
         return cls(tuple(int(number) for number in factors))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Upsample:
+        """From ``Resize`` to nearest neighbours, by whole factors."""
+        check_single(call)
+        mode = call.attributes.get("mode", "nearest")
+        where = call.attributes.get("coordinate_transformation_mode", "half_pixel")
+        to = call.attributes.get("nearest_mode", "round_prefer_floor")
+        if mode != "nearest" or (where, to.partition("_")[0]) not in REPEATING or "axes" in call.attributes:
+            raise call.refused(f"mode {mode!r}, {where!r}, {to!r}", "'nearest' so that each element is repeated")
+        if 2 in call.constants and call.constants[2].size:
+            found = call.constants[2].reshape(-1).tolist()[1:]
+        else:
+            sizes = call.constant(3, "scales or sizes").reshape(-1).tolist()[1:]
+            found = [size / axis for size, axis in zip(sizes, call.shapes[0], strict=True)]
+        check_axes(call.name, call.shapes[0], len(found) - 1)
+        if found[0] != 1 or not all(1 <= number <= LARGEST and number == int(number) for number in found):
+            raise call.refused(f"upsampling by {found}", "whole factors from 1 up, behind the channels")
+        return cls(tuple(int(number) for number in found[1:]))
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """``[channels, *positions]``."""
