@@ -104,6 +104,7 @@ _ARITHMETIC: dict[str, Callable[[list[Any], Options], Any]] = {
     "Neg": lambda x, _: -x[0],
     "Sqrt": lambda x, _: np.sqrt(x[0]),
     "Reciprocal": lambda x, _: 1 / x[0],
+    "Mod": lambda x, options: np.fmod(x[0], x[1]) if options.get("fmod", 0) else np.mod(x[0], x[1]),
     "Clip": _clip,
 }
 FOLDED: dict[str, Callable[[list[Any], Options], Any]] = {

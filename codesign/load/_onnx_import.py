@@ -154,7 +154,9 @@ class Importer:
         if len(chain) == 1 and (bias := self._bias(node, values)) is not None:
             chain, after = [node, self.readers[node.output[0]][0]], [bias]
         outputs = 1 + sum(bool(name) and name in self.readers for name in node.output[1:])
-        self._set(chain[-1], self.layers.add(chain, [*values, *after], outputs))
+        made = self.layers.add(chain, [*values, *after], outputs)
+        for each in chain:
+            self._set(each, made)
 
     def _bias(self, node: onnx.NodeProto, values: list[Value | None]) -> Constant | None:
         """What the Add that alone reads a product with a matrix adds to it, if that is a constant per column."""

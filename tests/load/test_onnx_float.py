@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from torch import nn
 
+from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
 from codesign.load._onnx_settle import Settled
 from codesign.torch_forward import float_forward, to_tensors
@@ -20,10 +21,15 @@ FILES = Path(__file__).parent / "onnx_files"
 
 
 def logits(network: Settled, x: np.ndarray) -> np.ndarray:
-    """Outputs of the graph ``[samples, classes]``."""
+    """Outputs of the network ``[samples, classes]``."""
+    return outputs_of(network.graph, x)
+
+
+def outputs_of(graph: Graph, x: np.ndarray) -> np.ndarray:
+    """Outputs of a graph ``[samples, classes]``."""
     with torch.no_grad():
-        values = float_forward(network.graph, to_tensors(network.graph.parameters), [torch.tensor(x)])
-    return values[network.graph.outputs[0]].numpy()
+        values = float_forward(graph, to_tensors(graph.parameters), [torch.tensor(x)])
+    return values[graph.outputs[0]].numpy()
 
 
 def assert_same(network: Settled, module: nn.Module, x: np.ndarray) -> None:
@@ -59,7 +65,10 @@ def test_random_convolutional_networks(plan: Plan, tmp_path_factory: pytest.Temp
     module, shape = module_of(plan)
     x = samples(shape, 8)
     network = read(exported(moving_statistics(module), shape, tmp_path_factory.mktemp("net") / "net.onnx"), x)
-    assert_same(network, module, x)
+    traced, _ = graph_from_module(module, [shape])
+    wanted = outputs_of(traced, x)
+    tables = any(node.op.kind == "table" for node in traced.nodes)  # the other side of an edge is 2**-12 away
+    np.testing.assert_allclose(outputs_of(network.graph, x), wanted, rtol=1e-4, atol=1e-2 if tables else 1e-5)
 
 
 @pytest.mark.slow
