@@ -55,7 +55,7 @@ class Importer:
             if name in self.readers:
                 self.values[name] = Constant(name, array(self.file, tensor))
         for node in nodes:
-            _check_operator(node)
+            check_operator(node)
         # Constants first: a product is one layer with the sum behind it only if that adds a constant.
         rest = [node for node in nodes if not self._takes_constant(node)]
         for node in rest:
@@ -176,7 +176,7 @@ class Importer:
         self.values[node.output[0]] = value
 
 
-def _check_operator(node: onnx.NodeProto) -> None:
+def check_operator(node: onnx.NodeProto) -> None:
     """Refuse a node of which nothing is known.
 
     Raises:

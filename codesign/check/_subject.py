@@ -1,0 +1,81 @@
+"""The model that is checked, as far as it can be read."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from codesign.check._finding import Finding
+from codesign.design import Design
+from codesign.errors import InputError
+from codesign.given import Quantizer
+from codesign.graph import Graph
+from codesign.load._onnx_file import OnnxFile
+from codesign.passes import Context, Pass
+from codesign.store import Store
+from codesign.target import Target
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model.
+
+    Args:
+        target: The hardware it is for.
+        file: The ONNX file, if it is one.
+        graph: The network in its final form; None if it can't be made.
+        quantizers: Of its tensors, where the file has them.
+        notices: What is changed on the way to the graph.
+        refusals: Why there is no graph.
+    """
+
+    target: Target
+    file: OnnxFile | None = None
+    graph: Graph | None = None
+    quantizers: dict[str, Quantizer] = field(default_factory=dict[str, Quantizer])
+    notices: tuple[str, ...] = ()
+    refusals: tuple[Finding, ...] = ()
+
+    @classmethod
+    def of_file(cls, path: Path, target: Target) -> "Subject":
+        """An ONNX file, for data of the shapes that it says.
+
+        Raises:
+            InputError: It can't be parsed at all.
+        """
+        from codesign.load._onnx_ends import network_inputs, network_output
+        from codesign.load._onnx_import import Importer
+        from codesign.load._onnx_settle import settle
+
+        file = OnnxFile.read(path)
+        subject = cls(target, file)
+        try:
+            shapes = [tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim)[1:] for info in file.inputs()]
+            graph, layers = Importer(file, network_inputs(file, shapes), network_output(file, "")).run()
+            settled = settle(graph, layers)
+        except InputError as error:
+            return replace(subject, refusals=(refusal(error),))
+        return replace(subject, graph=settled.graph, quantizers=settled.quantizers, notices=settled.notices)
+
+    @classmethod
+    def of_passes(cls, steps: Sequence[Pass], target: Target) -> "Subject":
+        """The network that a build file loads.
+
+        Args:
+            steps: The passes that load it.
+            target: The hardware.
+        """
+        design = Design({"target": target})
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                for step in steps:
+                    design = step(design, Context(Store(Path(folder)), Path(folder)))
+            except InputError as error:
+                return cls(target, refusals=(refusal(error),))
+        given = design.given if design.has("given") else {}
+        return cls(target, None, design.graph, given, tuple(design.notices.values()))
+
+
+def refusal(error: InputError) -> Finding:
+    """What an error says, as a finding."""
+    return Finding("stops", error.where, error.found, error.wanted, error.next_step or "change the model")
