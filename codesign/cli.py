@@ -86,6 +86,38 @@ def build(
 
 
 @app.command()
+def check(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file (.onnx) or a build file (.toml).")],
+    target: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Target (default: vu13p-l1t).")] = None,
+    output: Annotated[
+        str, typer.Option(metavar="TENSOR", help="The tensor with the logits, if an ONNX file has several outputs.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """List everything in a model that would stop a build or cost accuracy; nothing is built or changed.
+
+    Of a build file, what its load passes read: the network with its data.
+
+    Exit codes: 0 nothing stops a build, 1 something does, 2 the model can't be read, 3 a defect of codesign.
+    """
+    from codesign.check import Subject, findings
+    from codesign.console import make_console, show_findings
+    from codesign.pipeline import loading
+    from codesign.target import load_target
+
+    if model.suffix == ".toml":
+        if output:
+            raise InputError("--output", f"{output!r} for a build file", "an ONNX file", "set load.onnx.output in it")
+        subject = Subject.of_passes(*loading(model, target))
+    else:
+        subject = Subject.of_file(model, load_target(target or "vu13p-l1t", Path()), output)
+    found = findings(subject)
+    show_findings(make_console(), found, as_json)
+    if any(finding.effect == "stops" for finding in found):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def show(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A build directory.")]) -> None:
     """Print the summary of the last build in a directory."""
     from codesign.console import make_console, show_report

@@ -1,8 +1,10 @@
 """What people see in the terminal: passes as they run, and the summary at the end."""
 
+import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from codesign import passes
+from codesign.check._finding import Finding
 from codesign.describe import amount, span, with_error
 from codesign.design import Design
 from codesign.engine import PassRun
@@ -75,6 +78,28 @@ class Watcher:
 def _short(reason: str, most: int = 3) -> str:
     parts = reason.split(", ")
     return reason if len(parts) <= most else f"{', '.join(parts[:most])} and {len(parts) - most} more"
+
+
+def show_findings(console: Console, found: Sequence[Finding], as_json: bool) -> None:
+    """Print what a check found: a table, or JSON.
+
+    Args:
+        console: Where to.
+        found: The gravest first.
+        as_json: Whether to print a list of objects instead.
+    """
+    if as_json:
+        console.print_json(json.dumps([asdict(finding) for finding in found]))
+        return
+    table = Table("effect", "where", "found", "needed", "what happens, or what to do", show_lines=True)
+    colours = {"stops": "red", "changes": "yellow", "note": "dim"}
+    for finding in found:
+        texts = (finding.where, finding.found, finding.needed, finding.action)
+        table.add_row(f"[{colours[finding.effect]}]{finding.effect}[/]", *map(escape, texts))
+    if found:
+        console.print(table)
+    stops, changes = (sum(finding.effect == effect for finding in found) for effect in ("stops", "changes"))
+    console.print(f"{stops} stop a build, {changes} change numbers, {len(found) - stops - changes} notes")
 
 
 def show_report(console: Console, report: Mapping[str, Any], where: str) -> None:

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -173,6 +173,37 @@ def build_file(
     Raises:
         CodesignError: Bad input, a failing tool, a defect; the message says where and what to do.
     """
+    request = _requested(path, target, flow, set_options, also)
+    request = replace(
+        request, out=out or request.out, seed=request.seed if seed is None else seed, until=until, force=force
+    )
+    return _run(request, observer or Quiet())
+
+
+def loading(path: Path, target: str | None = None, flow: str | None = None) -> tuple[list[Pass], Target]:
+    """The passes that load a build file's network, and its target; nothing is run.
+
+    Args:
+        path: The build file.
+        target: Shipped name or path of a TOML file, instead of the build file's.
+        flow: Likewise.
+
+    Raises:
+        InputError: The build file does not allow a plan.
+    """
+    request = _requested(path, target, flow)
+    steps = plan(request.flow, request.settings, ("target",))
+    return [step for step in steps if stage(step.name) == "load"], request.target
+
+
+def _requested(
+    path: Path,
+    target: str | None,
+    flow: str | None,
+    set_options: Sequence[Setting] = (),
+    also: Sequence[str] = (),
+) -> _Request:
+    """What a build file asks for, and what is given in its place."""
     table = read_toml(path)
     head = {key: value for key, value in table.items() if not isinstance(value, dict)}
     known = parse(_BuildFile, head, str(path))
@@ -183,16 +214,13 @@ def build_file(
     here = Path.cwd()
     chosen = load_flow(flow, here) if flow else load_flow(known.flow, folder)
     chosen = chosen.reading([".".join(setting.key.split(".")[:2]) for setting in (*own, *set_options)])
-    request = _Request(
-        out=out or Path("build") / known.name,
+    return _Request(
+        out=Path("build") / known.name,
         target=load_target(target, here) if target else load_target(known.target, folder),
         flow=chosen.extended(known.also, f"{path}, also").extended(also, "--also"),
         settings=[*own, *set_options],
-        seed=known.seed if seed is None else seed,
-        until=until,
-        force=force,
+        seed=known.seed,
     )
-    return _run(request, observer or Quiet())
 
 
 def build(

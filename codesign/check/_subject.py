@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import onnx
+
 from codesign.check._finding import Finding
 from codesign.design import Design
 from codesign.errors import InputError
 from codesign.given import Quantizer
 from codesign.graph import Graph
+from codesign.load._onnx_ends import network_inputs, network_output
 from codesign.load._onnx_file import OnnxFile
+from codesign.load._onnx_order import needed_nodes
 from codesign.passes import Context, Pass
 from codesign.store import Store
 from codesign.target import Target
@@ -23,6 +27,7 @@ class Subject:
     Args:
         target: The hardware it is for.
         file: The ONNX file, if it is one.
+        output: Name of its tensor with the logits, if it has several outputs.
         graph: The network in its final form; None if it can't be made.
         quantizers: Of its tensors, where the file has them.
         notices: What is changed on the way to the graph.
@@ -31,31 +36,46 @@ class Subject:
 
     target: Target
     file: OnnxFile | None = None
+    output: str = ""
     graph: Graph | None = None
     quantizers: dict[str, Quantizer] = field(default_factory=dict[str, Quantizer])
     notices: tuple[str, ...] = ()
     refusals: tuple[Finding, ...] = ()
 
     @classmethod
-    def of_file(cls, path: Path, target: Target) -> "Subject":
+    def of_file(cls, path: Path, target: Target, output: str = "") -> "Subject":
         """An ONNX file, for data of the shapes that it says.
+
+        Args:
+            path: The file.
+            target: The hardware.
+            output: Name of the tensor with the logits, if the file has several outputs.
 
         Raises:
             InputError: It can't be parsed at all.
         """
-        from codesign.load._onnx_ends import network_inputs, network_output
         from codesign.load._onnx_import import Importer
         from codesign.load._onnx_settle import settle
 
         file = OnnxFile.read(path)
-        subject = cls(target, file)
+        subject = cls(target, file, output=output)
         try:
             shapes = [tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim)[1:] for info in file.inputs()]
-            graph, layers = Importer(file, network_inputs(file, shapes), network_output(file, "")).run()
+            graph, layers = Importer(file, network_inputs(file, shapes), network_output(file, output)).run()
             settled = settle(graph, layers)
         except InputError as error:
             return replace(subject, refusals=(refusal(error),))
         return replace(subject, graph=settled.graph, quantizers=settled.quantizers, notices=settled.notices)
+
+    @property
+    def nodes(self) -> list[onnx.NodeProto]:
+        """The file's nodes that the output depends on; all of them, where it is not known which."""
+        if self.file is None:
+            return []
+        try:
+            return needed_nodes(self.file, network_output(self.file, self.output))
+        except InputError:
+            return list(self.file.model.graph.node)
 
     @classmethod
     def of_passes(cls, steps: Sequence[Pass], target: Target) -> "Subject":
@@ -73,7 +93,7 @@ class Subject:
             except InputError as error:
                 return cls(target, refusals=(refusal(error),))
         given = design.given if design.has("given") else {}
-        return cls(target, None, design.graph, given, tuple(design.notices.values()))
+        return cls(target, graph=design.graph, quantizers=given, notices=tuple(design.notices.values()))
 
 
 def refusal(error: InputError) -> Finding:

@@ -11,9 +11,8 @@ class IntegerOperators(Rule):
 
     def findings(self, subject: Subject) -> Iterator[Finding]:
         """One per file."""
-        nodes = subject.file.model.graph.node if subject.file else ()
-        if pairs := sum(node.op_type == "QuantizeLinear" for node in nodes):
-            kind = "QCDQ" if any(node.op_type == "Clip" for node in nodes) else "QDQ"
+        if pairs := sum(node.op_type == "QuantizeLinear" for node in subject.nodes):
+            kind = "QCDQ" if any(node.op_type == "Clip" for node in subject.nodes) else "QDQ"
             found = f"{pairs} QuantizeLinear nodes ({kind})"
             yield Finding(
                 "note", "the file", found, "Quant nodes for hls4ml", "read as fixed point, and written as QONNX"

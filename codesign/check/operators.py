@@ -16,7 +16,7 @@ class Operators(Rule):
         from codesign.load._onnx_file import label
         from codesign.load._onnx_import import check_operator
 
-        for node in subject.file.model.graph.node if subject.file else ():
+        for node in subject.nodes:
             try:
                 check_operator(node)
             except InputError as error:

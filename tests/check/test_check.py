@@ -1,0 +1,163 @@
+"""What a check finds in models that other tools make, and that it finds all of it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from codesign.check import Finding, Rule, Subject, findings, rules
+from codesign.target import load_target
+from tests.builds import run
+from tests.load.onnx_nets import dense, model, node, plain_mlp, quantized_mlp, saved
+
+FILES = Path(__file__).parent.parent / "load" / "onnx_files"
+
+
+def found(path: Path, output: str = "") -> list[Finding]:
+    return findings(Subject.of_file(path, load_target("vu13p-l1t", Path()), output))
+
+
+def effects(items: list[Finding]) -> dict[tuple[str, str], str]:
+    """Effect by place and what was found there."""
+    return {(item.where, item.found): item.effect for item in items}
+
+
+def test_every_rule_says_what_it_looks_for() -> None:
+    assert len(rules()) >= 10
+    for name, kind in rules().items():
+        assert issubclass(kind, Rule)
+        assert kind.__doc__, name
+
+
+def test_a_file_in_the_number_system_has_nothing_that_stops_or_changes(tmp_path: Path) -> None:
+    path = saved(quantized_mlp(rounding="FLOOR"), tmp_path / "net.onnx")
+    assert [item for item in found(path) if item.effect != "note"] == []
+
+
+def test_the_default_export_of_brevitas() -> None:
+    seen = effects(found(FILES / "brevitas_qonnx.onnx"))
+    assert seen["x", "scale 0.0446356"] == "changes"
+    assert seen["fc1.weight", "scale 0.116496"] == "changes"
+    assert seen["fc1.bias", "a float bias"] == "changes"
+    assert seen["x", "batch size 1"] == "note"
+    assert "stops" not in seen.values()
+
+
+def test_weights_per_channel_with_batch_norm() -> None:
+    seen = effects(found(FILES / "brevitas_conv.onnx"))
+    assert seen["conv.weight", "4 scales, one per channel"] == "note"
+    assert seen["conv.weight", "4 scales, such as 0.084284"] == "changes"
+    assert seen["norm", "folded into conv"] == "note"
+
+
+def test_qcdq_in_the_place_of_qonnx() -> None:
+    assert effects(found(FILES / "brevitas_qcdq.onnx"))["the file", "4 QuantizeLinear nodes (QCDQ)"] == "note"
+
+
+def test_outputs_to_choose_from() -> None:
+    path = FILES / "sklearn_mlp.onnx"
+    assert {item.effect for item in found(path)} == {"stops"}
+    assert found(path, "probabilities") != found(path)
+    assert [item for item in found(path, "probabilities") if item.effect == "stops"] == []
+
+
+def test_every_unsupported_operator_is_named_not_only_the_first(tmp_path: Path) -> None:
+    nodes = [
+        node("MatMul", "x w1", "a", "fc1"),
+        node("Erf", "a", "b", "erf"),
+        node("Sin", "b", "c", "sine"),
+        node("MatMul", "c w2", "y", "fc2"),
+    ]
+    stops = [item for item in found(saved(model(nodes, dense()), tmp_path / "odd.onnx")) if item.effect == "stops"]
+    assert [item.where for item in stops] == ["node 'erf' (Erf)", "node 'sine' (Sin)"]
+
+
+@pytest.mark.parametrize(
+    ("build", "where", "text", "effect"),
+    [
+        (lambda: quantized_mlp({"sw1": 0.1}), "fc1.weight", "scale 0.1", "changes"),
+        (lambda: quantized_mlp(rounding="UP"), "x", "rounding UP", "changes"),
+        (lambda: quantized_mlp(rounding="ROUND"), "relu", "rounding ROUND", "changes"),
+    ],
+)
+def test_scales_and_roundings(
+    build: Callable[[], onnx.ModelProto], where: str, text: str, effect: str, tmp_path: Path
+) -> None:
+    seen = effects(found(saved(build(), tmp_path / "net.onnx")))
+    assert (where, text) in seen, seen
+    assert seen[where, text] == effect
+
+
+def test_an_input_with_no_quantizer(tmp_path: Path) -> None:
+    built = quantized_mlp()
+    kept = [item for item in built.graph.node if item.output[0] != "xq"]
+    for item in kept:
+        item.input[:] = ["x" if name == "xq" else name for name in item.input]
+    del built.graph.node[:]
+    built.graph.node.extend(kept)
+    seen = effects(found(saved(built, tmp_path / "net.onnx")))
+    assert seen["x", "an input with no quantizer"] == "changes"
+
+
+def test_a_float_file_lacks_no_quantizers(tmp_path: Path) -> None:
+    assert [item for item in found(saved(plain_mlp(), tmp_path / "net.onnx")) if item.effect != "note"] == []
+
+
+@pytest.mark.parametrize("shape", [("batch", "length"), (None, None)])
+def test_a_dynamic_shape(shape: tuple[str | None, ...], tmp_path: Path) -> None:
+    stops = [item for item in found(saved(plain_mlp(shape=shape), tmp_path / "net.onnx")) if item.effect == "stops"]
+    assert any("dynamic shape" in item.found for item in stops), stops
+
+
+def test_wide_sums(tmp_path: Path) -> None:
+    built = quantized_mlp()
+    for item in built.graph.initializer:
+        if item.name in ("nx", "nw1"):
+            item.CopyFrom(onnx.numpy_helper.from_array(np.float32(14), item.name))
+    seen = effects(found(saved(built, tmp_path / "net.onnx")))
+    assert any(text.startswith("sums of up to 30 bits") and effect == "note" for (_, text), effect in seen.items())
+
+
+def test_a_layer_over_the_unroll_limit(tmp_path: Path) -> None:
+    big = dense(sizes=(4, 1200, 5))
+    nodes = [node("MatMul", "x w1", "a", "fc1"), node("Relu", "a", "h", "relu"), node("MatMul", "h w2", "y", "fc2")]
+    seen = effects(found(saved(model(nodes, {name: big[name] for name in ("w1", "w2")}), tmp_path / "big.onnx")))
+    assert [text for (where, text) in seen if "weights" in text] == ["4,800 weights", "6,000 weights"]
+
+
+def test_a_softmax_at_the_end_is_said_to_be_taken_off(tmp_path: Path) -> None:
+    built = plain_mlp()
+    built.graph.node[-1].output[0] = "logits"
+    built.graph.node.append(helper.make_node("Softmax", ["logits"], ["y"], name="softmax", axis=-1))
+    seen = found(saved(built, tmp_path / "net.onnx"))
+    assert any(item.where == "softmax" and item.effect == "note" for item in seen), seen
+
+
+def test_the_command(tmp_path: Path) -> None:
+    shutil.copy(FILES / "sklearn_mlp.onnx", tmp_path / "net.onnx")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    stopped = run("check", "net.onnx", "--json", cwd=tmp_path)
+    assert stopped.code == 1
+    assert {item["effect"] for item in json.loads(stopped.out)} == {"stops"}
+    fine = run("check", "net.onnx", "--output", "probabilities", cwd=tmp_path)
+    assert fine.code == 0, fine.err
+    assert "0 stop a build" in fine.out
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    (tmp_path / "net.onnx").write_bytes(b"not an ONNX file")
+    broken = run("check", "net.onnx", cwd=tmp_path)
+    assert broken.code == 2
+    assert "not a whole ONNX file" in broken.err
+    assert run("check", "nothing.onnx", cwd=tmp_path).code == 2
+
+
+def test_a_build_file(tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent.parent
+    outcome = run("check", str(root / "examples" / "jets" / "build.toml"), cwd=tmp_path)
+    assert outcome.code == 0, outcome.err
+    assert "0 stop a build" in outcome.out
+    assert list(tmp_path.iterdir()) == []
