@@ -29,7 +29,8 @@ class Subject:
         file: The ONNX file, if it is one.
         output: Name of its tensor with the logits, if it has several outputs.
         graph: The network in its final form; None if it can't be made.
-        quantizers: Of its tensors, where the file has them.
+        quantizers: Of its activations and weights, where the file has them.
+        quantized: Names of all parameters that have one, biases included.
         notices: What is changed on the way to the graph.
         refusals: Why there is no graph.
     """
@@ -39,6 +40,7 @@ class Subject:
     output: str = ""
     graph: Graph | None = None
     quantizers: dict[str, Quantizer] = field(default_factory=dict[str, Quantizer])
+    quantized: frozenset[str] = frozenset()
     notices: tuple[str, ...] = ()
     refusals: tuple[Finding, ...] = ()
 
@@ -65,7 +67,13 @@ class Subject:
             settled = settle(graph, layers)
         except InputError as error:
             return replace(subject, refusals=(refusal(error),))
-        return replace(subject, graph=settled.graph, quantizers=settled.quantizers, notices=settled.notices)
+        return replace(
+            subject,
+            graph=settled.graph,
+            quantizers=settled.quantizers,
+            quantized=frozenset(layers.quantizers),
+            notices=settled.notices,
+        )
 
     @property
     def nodes(self) -> list[onnx.NodeProto]:
@@ -93,7 +101,13 @@ class Subject:
             except InputError as error:
                 return cls(target, refusals=(refusal(error),))
         given = design.given if design.has("given") else {}
-        return cls(target, graph=design.graph, quantizers=given, notices=tuple(design.notices.values()))
+        return cls(
+            target,
+            graph=design.graph,
+            quantizers=given,
+            quantized=frozenset(given),
+            notices=tuple(design.notices.values()),
+        )
 
 
 def refusal(error: InputError) -> Finding:

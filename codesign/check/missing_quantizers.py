@@ -24,6 +24,6 @@ class MissingQuantizers(Rule):
                 yield Finding("changes", name, "floats", "a quantizer", action)
         for node in graph.weighted():
             bias = node.op.parameters().get("bias", "")
-            if bias and bias not in subject.quantizers:
+            if bias and bias not in subject.quantized:
                 action = "rounded to the last bit of its sum, which is as fine as the products"
                 yield Finding("changes", bias, "a float bias", "an integer at the sum's binary point", action)

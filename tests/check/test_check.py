@@ -80,7 +80,7 @@ def test_every_unsupported_operator_is_named_not_only_the_first(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("build", "where", "text", "effect"),
     [
-        (lambda: quantized_mlp({"sw1": 0.1}), "fc1.weight", "scale 0.1", "changes"),
+        (lambda: quantized_mlp({"sw1": 0.1}), "w1", "scale 0.1", "changes"),
         (lambda: quantized_mlp(rounding="UP"), "x", "rounding UP", "changes"),
         (lambda: quantized_mlp(rounding="ROUND"), "relu", "rounding ROUND", "changes"),
     ],
