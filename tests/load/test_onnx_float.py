@@ -209,10 +209,9 @@ OPERATORS: dict[str, tuple[str, dict[str, Any], dict[str, Any], Op]] = {
 def test_an_operator(name: str, tmp_path: Path) -> None:
     """What it becomes; reading compares what it computes with onnxruntime."""
     kind, options, constants, wanted = OPERATORS[name]
-    x, ends = samples((2, 8)), {"w": np.ones((4, 2, 1), "f4"), "w2": np.ones((1, 3), "f4")}
-    ends["w"] *= np.arange(1, 9, dtype="f4").reshape(4, 2, 1) / 8 - 0.5
-    size = prod(wanted.shape("it", [(4, 8)], {}))
-    ends["w2"] = np.linspace(-1, 1, size * 3, dtype="f4").reshape(size, 3)
+    x, size = samples((2, 8)), prod(wanted.shape("it", [(4, 8)], {}))
+    first, last = np.linspace(-1, 1, 8, dtype="f4"), np.linspace(-1, 1, size * 3, dtype="f4")
+    ends = {"w": first.reshape(4, 2, 1), "w2": last.reshape(size, 3)}
     numbers = {key: np.asarray(value) for key, value in constants.items() if value is not None}
     numbers = {key: value.astype("f4") if value.dtype.kind == "f" else value for key, value in numbers.items()}
     nodes = [
