@@ -176,6 +176,21 @@ def test_keras_convolution_with_channels_last(tmp_path: Path) -> None:
     assert kinds == ["transpose", "conv", "relu", "maxpool", "transpose", "flatten", "linear"]
 
 
+@pytest.mark.parametrize("options", [{"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"pads": [0, 1, 1, 0]}])
+def test_padding_on_one_side(options: dict[str, Any], tmp_path: Path) -> None:
+    """As Keras pads where it strides: zeros before the convolution; reading compares with onnxruntime."""
+    random = np.random.default_rng(0)
+    constants = {"w": random.normal(size=(2, 2, 3, 3)).astype("f4"), "w2": random.normal(size=(18, 3)).astype("f4")}
+    nodes = [
+        node("Conv", "x w", "c", "conv", strides=[2, 2], **options),
+        node("Flatten", "c", "f", "flat"),
+        node("MatMul", "f w2", "y", "dense"),
+    ]
+    x = samples((2, 6, 6))
+    network = read(saved(model(nodes, constants, ("n", 2, 6, 6)), tmp_path / "net.onnx"), x)
+    assert [each.name for each in network.graph.nodes] == ["conv.pad", "conv", "flat", "dense"]
+
+
 #: One operator between a convolution to [4, 8] and a dense layer: its options, its constants, what it is here.
 OPERATORS: dict[str, tuple[str, dict[str, Any], dict[str, Any], Op]] = {
     "clip": ("Clip", {}, {"low": -0.5, "high": 1.25}, Clip(Dyadic(-1, 1), Dyadic(5, 2))),
