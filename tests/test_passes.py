@@ -91,7 +91,8 @@ def _required(field: Any) -> Any:
     """A value for an option without a default."""
     from dataclasses import MISSING
 
-    kinds: dict[Any, Any] = {Path: "file", tuple[int, int]: [0, 1], str: "text", int: 1, float: 1.0}
+    numbers: dict[Any, Any] = {tuple[int, int]: [0, 1], int: 1, float: 1.0}
+    kinds = numbers | {Path: "file", str: "text", tuple[str, ...]: ["text"]}
     return kinds[field.type] if field.default is MISSING and field.default_factory is MISSING else None
 
 

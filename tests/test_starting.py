@@ -1,5 +1,7 @@
 """Looking at calibration data batch by batch gives what looking at all of it at once gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -29,6 +31,14 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))
 
 
+def on_grid(design: Design) -> Design:
+    """With multiples of 1/8 for data and parameters: their sums are exact in float32, in whatever order."""
+    graph, data = design.graph, design.dataset
+    parameters = {name: np.round(value * 8) / np.float32(8) for name, value in graph.parameters.items()}
+    inputs = tuple(np.round(x * 8) / np.float32(8) for x in data.inputs)
+    return Design({"graph": replace(graph, parameters=parameters), "dataset": replace(data, inputs=inputs)})
+
+
 def assert_as_a_whole(start: Starting, design: Design, samples: int) -> None:
     """Every format is the one of the definition, from all samples together."""
     graph = design.graph
@@ -37,16 +47,13 @@ def assert_as_a_whole(start: Starting, design: Design, samples: int) -> None:
         tensors = float_forward(graph, to_tensors(graph.parameters), [torch.tensor(x[even_rows(len(x), samples)])])
     for name in graph.activations():
         for width in (0, 3, 8):
-            wanted, error = best_format(tensors[name].numpy(), width, start.signed[name])
-            found = start.format(name, width)
-            assert found[0] == wanted
-            np.testing.assert_allclose(found[1], error, rtol=1e-5)
+            assert start.format(name, width) == best_format(tensors[name].numpy(), width, start.signed[name])
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(1, 120), st.integers(1, 150), st.integers(1, 200_000), st.sampled_from([200, 3000, SAMPLE]))
 def test_batches_change_nothing(rows: int, samples: int, held: int, sample: int) -> None:
-    design = design_of(network(), rows, 1, 8, 8)
+    design = on_grid(design_of(network(), rows, 1, 8, 8))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(starting, "HELD", held)
         patch.setattr("codesign.calibrate.SAMPLE", sample)

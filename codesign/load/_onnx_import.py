@@ -10,7 +10,7 @@ import onnx
 
 from codesign.errors import InputError, did_you_mean
 from codesign.graph import Graph
-from codesign.load._onnx_chains import chain_from
+from codesign.load._onnx_chains import chain_from, of_one_name
 from codesign.load._onnx_file import QUANTIZERS, STANDARD, OnnxFile, attributes, label
 from codesign.load._onnx_fold import FOLDED, fold, literal
 from codesign.load._onnx_layers import Layers
@@ -164,6 +164,8 @@ class Importer:
         kinds = (node.op_type, *(reader.op_type for reader in readers))
         if kinds != ("MatMul", "Add") or len(values) != 2 or node.output[0] == self.output:
             return None
+        if self.file.model.producer_name == "codesign" and not of_one_name([node, *readers]):
+            return None  # a layer of its own
         held = next((self.values.get(name) for name in readers[0].input if name != node.output[0]), None)
         weight = values[1]
         if not isinstance(held, Constant) or not isinstance(weight, Constant) or weight.values.ndim != 2:

@@ -18,7 +18,9 @@ from codesign.load._onnx_names import layer_name, parameter_name, unused
 from codesign.load._onnx_tensors import MOST_ELEMENTS, Array, not_finite
 from codesign.load._onnx_values import Computed, Constant, Value
 from codesign.ops import by_onnx_type
+from codesign.ops._onnx import padding_of
 from codesign.ops.op import OnnxCall, Shape
+from codesign.ops.pad import Pad
 
 
 @dataclass
@@ -68,15 +70,29 @@ class Layers:
         constants = {place: constant.values for place, constant in held.items()}
         call = OnnxCall(layer, kind, tuple(shapes), constants, options, outputs, parameter)
         try:
+            call = self._padded(call, sources[0]) if kind == "Conv" and 1 in constants else call
             op = by_onnx_type()[kind].from_onnx(call)
         except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:  # an attribute of another kind
             raise call.refused(f"damaged ({type(error).__name__}: {error})", "as ONNX defines it") from error
-        shape = op.shape(layer, shapes, self.parameters)
+        if call.shapes != tuple(shapes):  # zeros come before it
+            sources = (self.nodes[-1].output,)
+        shape = op.shape(layer, list(call.shapes), self.parameters)
         if prod(shape) > MOST_ELEMENTS or min(shape, default=1) < 1:
             raise call.refused(f"a tensor of shape {list(shape)}", f"1 to {MOST_ELEMENTS} elements")
         self.nodes.append(Node(layer, op, sources, layer))
         self.shapes[layer] = shape
         return Computed(layer)
+
+    def _padded(self, call: OnnxCall, source: str) -> OnnxCall:
+        """The call of a convolution, with a layer of zeros before it where it pads one end more than the other."""
+        before, after = padding_of(call, call.constants[1].shape[2:])
+        if before == after:
+            return call
+        name, pad = unused(f"{call.name}.pad", self.shapes), Pad((0, *before), (0, *after))
+        self.shapes[name] = pad.shape(name, list(call.shapes), {})
+        self.nodes.append(Node(name, pad, (source,), name))
+        options = {**call.attributes, "pads": (0,) * len(before + after), "auto_pad": "NOTSET"}
+        return replace(call, shapes=(self.shapes[name],), attributes=options)
 
     def mark(self, source: Computed, quantizer: Quantizer) -> Computed:
         """Put a quantizer behind a tensor."""

@@ -110,9 +110,11 @@ def _unmarked(graph: Graph) -> tuple[Graph, dict[str, Quantizer], list[str]]:
     second: set[str] = set()
     while (found := next(_markers(graph), None)) is not None:
         node, quantizer = found
-        source = node.inputs[0]
-        readers = [other.name for other in graph.consumers(source) if not isinstance(other.op, Marker)]
-        readers += ["the output"] if source in graph.outputs else []
+        moved = _moved(graph, node.inputs[0], quantizer)
+        source = moved[-1]
+        behind = [other for name in moved for other in graph.consumers(name) if other.output not in moved]
+        readers = [other.name for other in behind if not isinstance(other.op, Marker)]
+        readers += ["the output"] if set(moved) & set(graph.outputs) else []
         # After another marker on the same tensor, its readers have come here: they read what is quantized.
         if readers and source not in quantizers:
             notices.append(f"{source}: read by {', '.join(readers)} before its quantizer in the file, here after it")
@@ -125,6 +127,15 @@ def _unmarked(graph: Graph) -> tuple[Graph, dict[str, Quantizer], list[str]]:
             quantizers[source] = kept
             notices.append(f"{source}: quantized twice; {lost.where} is left out")
     return graph, quantizers, notices
+
+
+def _moved(graph: Graph, tensor: str, quantizer: Quantizer) -> list[str]:
+    """The tensor, and those before it of which it holds the elements in another order: the last has the format."""
+    found = [tensor]
+    single = np.size(quantizer.scale) == np.size(quantizer.width) == 1
+    while single and (node := graph.producer(found[-1])) is not None and node.op.moves_data:
+        found.append(node.inputs[0])
+    return found
 
 
 def _markers(graph: Graph) -> Iterator[tuple[Node, Quantizer]]:

@@ -23,6 +23,20 @@ def windows_of(call: OnnxCall, kernel: Shape) -> Windows:
     Raises:
         InputError: More padding at one end than at the other, numbers out of range, one missing.
     """
+    before, after = padding_of(call, kernel)
+    if before != after:
+        hint = "use an odd kernel, or pad both ends alike"
+        raise call.refused(f"padding of {list(before)} before and {list(after)} after", "both the same", hint)
+    stride, dilation = (_per_axis(call, key, len(kernel), 1) for key in ("strides", "dilations"))
+    return Windows(kernel, stride, before, dilation)
+
+
+def padding_of(call: OnnxCall, kernel: Shape) -> tuple[Shape, Shape]:
+    """Elements that a convolution or pooling adds before and after each axis of positions.
+
+    Raises:
+        InputError: Numbers out of range, one missing.
+    """
     rank = len(kernel)
     stride, dilation = (_per_axis(call, key, rank, 1) for key in ("strides", "dilations"))
     if len(call.shapes) != 1 or len(call.shapes[0]) != rank + 1 or rank not in (1, 2):
@@ -32,26 +46,20 @@ def windows_of(call: OnnxCall, kernel: Shape) -> Windows:
         raise call.refused("pooling with ceil_mode", "ceil_mode=0", "pad or crop the input to fit")
     spans = [(size - 1) * step + 1 for size, step in zip(kernel, dilation, strict=True)]
     auto = call.attributes.get("auto_pad", "NOTSET") or "NOTSET"
-    pads: Shape = call.attributes.get("pads", (0,) * (2 * rank))
+    pads: Shape = tuple(call.attributes.get("pads", (0,) * (2 * rank)))
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         axes = zip(call.shapes[0][1:], stride, spans, strict=True)
         totals = [max(0, (-(-length // step) - 1) * step + span - length) for length, step, span in axes]
         less, more = (tuple((total + odd) // 2 for total in totals) for odd in (0, 1))
-        pads = less + more
+        pads = less + more if auto == "SAME_UPPER" else more + less
     elif auto == "VALID":
         pads = (0,) * (2 * rank)
     elif auto != "NOTSET":
         raise call.refused(f"auto_pad {auto!r}", "NOTSET, VALID, SAME_UPPER or SAME_LOWER")
-    if len(pads) != 2 * rank or pads[:rank] != pads[rank:]:
-        hint = "use an odd kernel, or pad both ends alike"
-        raise call.refused(
-            f"padding of {list(pads[:rank])} before and {list(pads[rank:])} after", "both the same", hint
-        )
-    if not all(1 <= number <= LARGEST for number in (*kernel, *stride, *dilation)) or not all(
-        0 <= pad <= LARGEST for pad in pads
-    ):
+    sizes, fit = (*kernel, *stride, *dilation), len(pads) == 2 * rank
+    if not fit or not all(1 <= size <= LARGEST for size in sizes) or not all(0 <= pad <= LARGEST for pad in pads):
         raise call.refused(f"kernel {list(kernel)}, strides {list(stride)}, pads {list(pads)}", "sizes in range")
-    return Windows(kernel, stride, tuple(pads[:rank]), dilation)
+    return pads[:rank], pads[rank:]
 
 
 def pooling_windows(call: OnnxCall) -> Windows:

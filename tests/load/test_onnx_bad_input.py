@@ -132,7 +132,6 @@ CASES = [
     Case("data without a place", changed(outside("")), ("tensor 'w1'", "''")),
     Case("data in a file that cannot be", changed(outside("a" * 5000)), ("tensor 'w1'", "not there|cannot be read")),
     Case("a matrix on the left", one("MatMul", "w x", {"w": np.ones((3, 4), "f4")}), ("'it' \\(MatMul\\)", "matrix on the right")),
-    Case("padding on one side", convolution(pads=[0, 0, 1, 1]), ("'it' \\(Conv\\)", "padding of", "both the same")),
     Case("a window that does not fit", convolution((2, 1, 9, 9)), ("'it'", "room for a window")),
     Case("a stride of zero", convolution(strides=[0, 0]), ("'it' \\(Conv\\)", "strides", "sizes in range")),
     Case("strides of another rank", convolution(strides=[1]), ("'it' \\(Conv\\)", "strides", "2 numbers")),

@@ -1,6 +1,8 @@
 """From ONNX files of floats to graphs: the outputs of the tool that wrote them, and its names."""
 
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,6 +14,17 @@ from torch import nn
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
 from codesign.load._onnx_settle import Settled
+from codesign.ops._dyadic import Dyadic
+from codesign.ops.affine import Affine
+from codesign.ops.clip import Clip
+from codesign.ops.flatten import Reshape
+from codesign.ops.leakyrelu import LeakyRelu
+from codesign.ops.op import Op
+from codesign.ops.pad import Pad
+from codesign.ops.reduce import Mean, Sum
+from codesign.ops.table import Table
+from codesign.ops.transpose import Transpose
+from codesign.ops.upsample import Upsample
 from codesign.torch_forward import float_forward, to_tensors
 from tests.load.onnx_nets import dense, exported, model, node, plain_mlp, read, samples, saved
 from tests.load.test_fx import MODULES, moving_statistics
@@ -129,6 +142,101 @@ def test_keras_convolution(tmp_path: Path) -> None:
     x = samples((1, 6, 6))
     network = read(saved(model(nodes, constants, ("n", 1, 6, 6), opset=18), tmp_path / "net.onnx"), x)
     assert [n.name for n in network.graph.nodes] == ["conv", "relu", "mean", "dense"]
+
+
+def test_keras_convolution_with_channels_last(tmp_path: Path) -> None:
+    """By tf2onnx as it comes: transposed to channels first and back around each layer that needs it."""
+    random = np.random.default_rng(0)
+    constants = {
+        "w": random.normal(size=(2, 3, 3, 3)).astype("f4"),
+        "b": random.normal(size=2).astype("f4"),
+        "w2": random.normal(size=(18, 3)).astype("f4"),
+        "b2": random.normal(size=3).astype("f4"),
+        "shape": np.array([-1, 18]),
+    }
+    nodes = [
+        node("Transpose", "x", "first", "conv/to_first", perm=[0, 3, 1, 2]),
+        node("Conv", "first w b", "c", "conv", pads=[1, 1, 1, 1], kernel_shape=[3, 3]),
+        node("Relu", "c", "r", "relu"),
+        node("MaxPool", "r", "p", "pool", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Transpose", "p", "last", "conv/to_last", perm=[0, 2, 3, 1]),
+        node("Reshape", "last shape", "f", "flatten"),
+        node("MatMul", "f w2", "m", "dense"),
+        node("Add", "m b2", "y", "dense/bias"),
+    ]
+    path, x = saved(model(nodes, constants, ("n", 6, 6, 3)), tmp_path / "net.onnx"), samples((6, 6, 3))
+    network = read(path, x)
+    with torch.no_grad():
+        weights = {name: torch.tensor(value) for name, value in constants.items()}
+        found = nn.functional.conv2d(torch.tensor(x).permute(0, 3, 1, 2), weights["w"], weights["b"], padding=1).relu()
+        flat = nn.functional.max_pool2d(found, 2).permute(0, 2, 3, 1).flatten(1)
+        wanted = (flat @ weights["w2"] + weights["b2"]).numpy()
+    np.testing.assert_allclose(logits(network, x), wanted, rtol=1e-4, atol=1e-5)
+    kinds = [each.op.kind for each in network.graph.nodes]
+    assert kinds == ["transpose", "conv", "relu", "maxpool", "transpose", "flatten", "linear"]
+
+
+@pytest.mark.parametrize("options", [{"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"pads": [0, 1, 1, 0]}])
+def test_padding_on_one_side(options: dict[str, Any], tmp_path: Path) -> None:
+    """As Keras pads where it strides: zeros before the convolution; reading compares with onnxruntime."""
+    random = np.random.default_rng(0)
+    constants = {"w": random.normal(size=(2, 2, 3, 3)).astype("f4"), "w2": random.normal(size=(18, 3)).astype("f4")}
+    nodes = [
+        node("Conv", "x w", "c", "conv", strides=[2, 2], **options),
+        node("Flatten", "c", "f", "flat"),
+        node("MatMul", "f w2", "y", "dense"),
+    ]
+    x = samples((2, 6, 6))
+    network = read(saved(model(nodes, constants, ("n", 2, 6, 6)), tmp_path / "net.onnx"), x)
+    assert [each.name for each in network.graph.nodes] == ["conv.pad", "conv", "flat", "dense"]
+
+
+#: One operator between a convolution to [4, 8] and a dense layer: its options, its constants, what it is here.
+OPERATORS: dict[str, tuple[str, dict[str, Any], dict[str, Any], Op]] = {
+    "clip": ("Clip", {}, {"low": -0.5, "high": 1.25}, Clip(Dyadic(-1, 1), Dyadic(5, 2))),
+    "no lower limit": ("Clip", {}, {"low": -np.inf, "high": 1.25}, Clip(None, Dyadic(5, 2))),
+    "max": ("Max", {}, {"low": -0.5}, Clip(Dyadic(-1, 1), None)),
+    "min": ("Min", {}, {"high": [[0.5]]}, Clip(None, Dyadic(1, 1))),
+    "leaky": ("LeakyRelu", {"alpha": 0.125}, {}, LeakyRelu(3)),
+    "sigmoid": ("Sigmoid", {}, {}, Table("sigmoid")),
+    "tanh": ("Tanh", {}, {}, Table("tanh")),
+    "negative": ("Neg", {}, {}, Affine(Dyadic(-1, 0))),
+    "quotient": ("Div", {}, {"by": 4.0}, Affine(Dyadic(1, 2))),
+    "product": ("Mul", {}, {"by": 0.75}, Affine(Dyadic(3, 2))),
+    "difference": ("Sub", {}, {"by": 0.75}, Affine(offset=Dyadic(-3, 2))),
+    "pads": ("Pad", {}, {"pads": [0, 0, 1, 0, 0, 2]}, Pad((0, 1), (0, 2))),
+    "sum": ("ReduceSum", {"keepdims": 1}, {"axes": [-1]}, Sum((1,), keepdim=True)),
+    "mean": ("ReduceMean", {"keepdims": 0, "axes": [1]}, {}, Mean((0,))),
+    "pooled": ("GlobalAveragePool", {}, {}, Mean((1,), keepdim=True)),
+    "transposed": ("Transpose", {"perm": [0, 2, 1]}, {}, Transpose((1, 0))),
+    "reshaped": ("Reshape", {}, {"shape": [0, 2, -1]}, Reshape((2, 16))),
+    "new axis": ("Unsqueeze", {}, {"axes": [1, -1]}, Reshape((1, 4, 8, 1))),
+    "repeated": (
+        "Resize",
+        {"mode": "nearest", "coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_ceil"},
+        {"-": None, "scales": [1.0, 1.0, 3.0]},
+        Upsample((3,)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_an_operator(name: str, tmp_path: Path) -> None:
+    """What it becomes; reading compares what it computes with onnxruntime."""
+    kind, options, constants, wanted = OPERATORS[name]
+    x, size = samples((2, 8)), prod(wanted.shape("it", [(4, 8)], {}))
+    first, last = np.linspace(-1, 1, 8, dtype="f4"), np.linspace(-1, 1, size * 3, dtype="f4")
+    ends = {"w": first.reshape(4, 2, 1), "w2": last.reshape(size, 3)}
+    numbers = {key: np.asarray(value) for key, value in constants.items() if value is not None}
+    numbers = {key: value.astype("f4") if value.dtype.kind == "f" else value for key, value in numbers.items()}
+    nodes = [
+        node("Conv", "x w", "c", "conv"),
+        node(kind, " ".join(["c", *constants]), "it", "it", **options),
+        node("Flatten", "it", "f", "flat"),
+        node("MatMul", "f w2", "y", "dense"),
+    ]
+    network = read(saved(model(nodes, {**ends, **numbers}, ("n", 2, 8)), tmp_path / "net.onnx"), x)
+    assert next(each.op for each in network.graph.nodes if each.name == "it") == wanted
 
 
 def test_weights_in_a_file_beside_it(tmp_path: Path) -> None:

@@ -233,6 +233,22 @@ def test_a_tensor_that_is_also_read_before_its_quantizer(tmp_path: Path) -> None
     assert "relu: read by skip before its quantizer in the file, here after it" in network.notices
 
 
+def test_a_quantizer_behind_what_only_moves(tmp_path: Path) -> None:
+    """The format is that of the tensor whose elements are moved."""
+    built = quantized_mlp()
+    index = next(index for index, each in enumerate(built.graph.node) if each.name == "relu")
+    built.graph.node[index].output[0] = "plain"
+    built.graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 2, 3]), "sizes"))
+    built.graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 6]), "flat"))
+    built.graph.node.insert(index + 1, node("Reshape", "plain sizes", "h", "reshape"))
+    built.graph.node.insert(index + 3, node("Reshape", "hq flat", "hf", "flatten"))
+    next(each for each in built.graph.node if each.name == "fc2").input[0] = "hf"
+    network = read(saved(built, tmp_path / "net.onnx"), samples((4,)))
+    assert formats_of(network)["relu"] == Fixed(False, 5, 3)
+    assert "reshape" not in network.quantizers
+    assert network.notices == ()
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plan=plans())
 def test_our_own_files_come_back_the_same(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> None:
