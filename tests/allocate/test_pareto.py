@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from codesign.allocate import _front
@@ -76,9 +76,21 @@ def values(problem: Problem, cost: Quantity, found: list[Found]) -> list[tuple[f
     return [(cost.value(each.picks), problem.value(each.picks)) for each in found]
 
 
+def quantity(name: str, *tables: list[float]) -> Quantity:
+    return Quantity(name, (Sum(tuple(Term((i,), np.array(table)) for i, table in enumerate(tables))),))
+
+
+#: All losses are 0, as a difference of larger numbers.
+LEVEL = (
+    Problem((1, 2, 4), quantity("loss", [2.0], [1.0, 1.0], [-3.0] * 4)),
+    quantity("cost", [1.0], [1.0, 1.0], [2.0, 0.0, 2.0, 2.0]),
+)
+
+
 @pytest.mark.parametrize("way", WAYS)
 @settings(deadline=None, max_examples=100)
 @given(search=searches())
+@example(search=LEVEL)
 def test_front_is_every_nondominated_point(way: str, search: tuple[Problem, Quantity]) -> None:
     """By enumeration, and by epsilon constraint with an exact solver."""
     problem, cost = search

@@ -112,8 +112,8 @@ def _search(problem: Problem, linear: Linear, gap: float, clock: Clock, best: So
 
 
 def _closed(found: Solution, model: Model) -> Solution:
-    """An optimum, where only the last digits that HiGHS knows are left between answer and bound."""
-    digits = DIGITS * max(abs(found.value), found.value - model.base)
+    """An optimum, where only the last digits that HiGHS knows, or rounding, are left between answer and bound."""
+    digits = max(DIGITS * max(abs(found.value), found.value - model.base), 2 * model.rounding)
     closed = found.value - found.bound <= min(model.tolerance, digits)
     return Solution(found.picks, found.value, found.value) if closed else found
 
