@@ -50,10 +50,13 @@ class Data:
         labels: Class indices ``[samples]``; None if there are targets alone.
         train, validation, test: First row and last-plus-one row of each split.
         classes: Class names, in label order.
-        normalize: ``standard`` to shift and scale by the training split; ``none`` to leave the inputs as they are.
+        normalize: ``standard`` to shift and scale by the training split; ``inside`` to have the network do it;
+            ``none`` to leave the inputs as they are.
         targets: Numbers ``[samples, outputs]`` that the network should give, for one trained with squared error;
             ``inputs`` for the inputs after normalization (an autoencoder); None for a classifier.
         train_classes: Names of the only classes that stay in the training and validation splits; empty for all.
+        formats: How the trigger sends the inputs, such as ``ufixed<12,10>``: one for each feature of the last axis,
+            inputs one after another, or one for all; none if that is not known. Arrays of integers are then words.
     """
 
     inputs: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
@@ -62,9 +65,10 @@ class Data:
     validation: tuple[int, int]
     test: tuple[int, int]
     classes: tuple[str, ...] = ()
-    normalize: Literal["standard", "none"] = "none"
+    normalize: Literal["standard", "inside", "none"] = "none"
     targets: npt.NDArray[Any] | Literal["inputs"] | None = None
     train_classes: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
 
     def dataset(self) -> Dataset:
         """The data, checked.
@@ -84,8 +88,8 @@ class Data:
                 found = repr(getattr(self, name))
                 raise InputError(f"Data.{name}", found, "two whole numbers, (first, last + 1)") from None
             rows[name] = start, stop
-        if self.normalize not in ("standard", "none"):
-            raise InputError("Data.normalize", repr(self.normalize), "'standard' or 'none'")
+        if self.normalize not in ("standard", "inside", "none"):
+            raise InputError("Data.normalize", repr(self.normalize), "'standard', 'inside' or 'none'")
         named = {f"input {number}": np.asarray(array) for number, array in enumerate(arrays)}
         if self.labels is None and self.targets is None:
             raise InputError("Data", "neither labels nor targets", "what the network should give for each sample")
@@ -93,7 +97,14 @@ class Data:
         targets = self.targets if self.targets is None or isinstance(self.targets, str) else np.asarray(self.targets)
         classes = tuple(self.classes)
         return make_dataset(
-            named, labels, rows, classes, self.normalize, targets=targets, train_classes=tuple(self.train_classes)
+            named,
+            labels,
+            rows,
+            classes,
+            self.normalize,
+            targets=targets,
+            train_classes=tuple(self.train_classes),
+            formats=tuple(self.formats),
         )
 
 

@@ -44,6 +44,12 @@ class Seen:
         self.negative = self.negative or bool(values.min() < 0)
 
 
+def sent_formats(design: Design) -> dict[str, Fixed]:
+    """The formats in which inputs are sent, by name; none where that is not known."""
+    formats = design.dataset.formats
+    return {} if formats is None else dict(zip(design.graph.inputs, formats, strict=True))
+
+
 @dataclass(frozen=True)
 class Starting:
     """A float network and what its tensors look like on calibration data.
@@ -53,12 +59,14 @@ class Starting:
         values: Activations ``[kept, ...]`` by tensor name, of as many samples as the rule for formats looks at.
         largest: Largest magnitude of each activation over all samples.
         signed: Whether each activation has a sign.
+        sent: The formats of the inputs, where they are known.
     """
 
     graph: Graph
     values: dict[str, FloatArray]
     largest: dict[str, float]
     signed: dict[str, bool]
+    sent: dict[str, Fixed] = field(default_factory=dict[str, Fixed])
 
     @classmethod
     def of(cls, design: Design, samples: int) -> "Starting":
@@ -86,7 +94,8 @@ class Starting:
                 )
         signed = graph.signed() | {name: found[name].negative for name in graph.inputs}
         values = {name: np.concatenate(seen.rows) for name, seen in found.items()}
-        return cls(graph, values, {name: seen.largest for name, seen in found.items()}, signed)
+        largest = {name: seen.largest for name, seen in found.items()}
+        return cls(graph, values, largest, signed, sent_formats(design))
 
     def format(self, name: str, width: int | Sequence[int]) -> tuple[Fixed, float]:
         """The format of a parameter or activation, and its mean squared error per element.
@@ -100,6 +109,8 @@ class Starting:
             return fixed, float(np.mean(errors))
         if name in self.graph.parameters:
             return best_format(self.graph.parameters[name], width, True)
+        if name in self.sent:
+            return self.sent[name], 0.0
         return format_for(self.values[name], self.largest[name], width, self.signed[name])
 
     def channels(self, name: str, widths: Sequence[int]) -> tuple[Fixed, Float64]:

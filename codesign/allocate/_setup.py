@@ -12,7 +12,7 @@ from codesign.allocate.costs import Hardware, make_cost
 from codesign.design import Design, Measurement, Point
 from codesign.errors import InputError, did_you_mean
 from codesign.graph import Graph
-from codesign.starting import Starting
+from codesign.starting import Starting, sent_formats
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def set_up(
     _check_measured(graph, measurements)
     hardware = Hardware(design.target, reuse_factor, measurements)
     models = {name: make_cost(name, hardware, "allocate.pareto, budgets or costs") for name in costs}
-    choices = decisions(graph, rules)
+    sent = {name: int(fixed.envelope().width) for name, fixed in sent_formats(design).items()}
+    choices = decisions(graph, rules, sent)
     for name, cost in models.items():
         cost.require_rules(name, operations(graph))
         if rules.granularity != "tensor" and not cost.by_channel:
