@@ -15,6 +15,7 @@ from torch.fx.node import map_arg
 from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.graph import Graph, Node
+from codesign.load._expand import expand
 from codesign.ops import by_torch_target
 from codesign.ops.op import BatchSize, Parameter, Shape, TorchCall
 
@@ -69,6 +70,7 @@ class Importer:
             InputError: A call isn't supported (with its path), or shapes don't fit.
         """
         outputs: tuple[str, ...] = ()
+        expand(self.traced.graph)
         placeholders = [node for node in self.traced.graph.nodes if node.op == "placeholder"]
         if len(placeholders) != len(self.given):
             found = f"{len(placeholders)} inputs ({', '.join(node.name for node in placeholders)})"

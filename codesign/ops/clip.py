@@ -25,6 +25,8 @@ OPTIONS: Mapping[str, tuple[tuple[str, str], dict[str, float]]] = {
     "clamp": (("min", "max"), {}),
     "clamp_min": (("min", ""), {}),
     "clamp_max": (("max", ""), {}),
+    "maximum": (("min", ""), {}),
+    "minimum": (("max", ""), {}),
 }
 
 
@@ -46,6 +48,7 @@ class Clip(Op):
     torch_targets: ClassVar[tuple[str, ...]] = (
         *("nn.Hardtanh", "nn.ReLU6", "F.hardtanh", "F.hardtanh_", "F.relu6", "F.relu6_"),
         *("torch.clamp", "torch.clamp_", "torch.clip", "torch.clip_", "torch.clamp_min", "torch.clamp_max"),
+        *("torch.maximum", "torch.minimum"),
         *("Tensor.clamp", "Tensor.clamp_", "Tensor.clip", "Tensor.clip_", "Tensor.clamp_min", "Tensor.clamp_max"),
     )
 
@@ -56,6 +59,8 @@ class Clip(Op):
         names, defaults = OPTIONS[word]
         given = defaults | call.options(*names)
         found = [given.get("min_val", given.get("min")), given.get("max_val", given.get("max"))]
+        if len(call.shapes) != 1 or found == [None, None]:
+            raise InputError(f"layer {call.path!r}", f"{len(call.shapes)} tensors and no limit", "one with a constant limit")
         rank = len(call.shapes[0])
         low, high = (None if value is None else constant(call.path, "a limit at", value, rank) for value in found)
         if low is not None and high is not None and np.any(low.values > high.values):
