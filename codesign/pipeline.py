@@ -1,7 +1,7 @@
 """The whole pipeline, from a build file or from a module and arrays in memory."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
 from pathlib import Path
@@ -217,6 +217,7 @@ def build(
     force: Sequence[str] = (),
     also: Sequence[str] = (),
     observer: Observer | None = None,
+    preprocess: "nn.Module | Callable[..., object] | None" = None,
 ) -> BuildResult:
     """Build a torch module in memory.
 
@@ -233,6 +234,8 @@ def build(
         force: Passes or stages to run even if nothing changed.
         also: Passes to run beside the flow's, such as ``("sensitivity.hutchinson",)``.
         observer: Told what happens.
+        preprocess: A step before the network that becomes part of it: a torch module without parameters, or a numpy
+            function of the words that the trigger sends.
 
     Raises:
         CodesignError: Bad input, a failing tool, a defect; the message says where and what to do.
@@ -246,7 +249,7 @@ def build(
         if not isinstance(value, kind):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers may be untyped)
             raise InputError("codesign.build", f"a {type(value).__name__}", f"an instance of {kind.__name__}")
     dataset = data.dataset()
-    graph, notices = graph_for(model, dataset)
+    graph, notices = graph_for(model, dataset, preprocess)
     here = Path.cwd()
     whole = load_flow(flow, here).extended(also, "also")
     rest = Flow(whole.name, whole.summary, tuple(n for n in whole.passes if stage(n) != "load"), whole.options)

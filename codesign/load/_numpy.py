@@ -194,13 +194,22 @@ def _words(x: Traced, fixed: Fixed) -> Traced:
 
 
 def _indexable(function: Function) -> Function:
-    """The function with the arrays that it sees around it made tables."""
+    """The function with the arrays that it and its neighbours see around them made tables."""
     if not isinstance(function, FunctionType):
         return function
-    around = {name: _table(value) for name, value in function.__globals__.items()}
-    cells = tuple(CellType(_table(cell.cell_contents)) for cell in function.__closure__ or ())
-    defaults = tuple(map(_table, function.__defaults__ or ()))
-    return FunctionType(function.__code__, around, function.__name__, defaults, cells)
+    around: dict[str, Any] = {}
+
+    def rebuilt(own: FunctionType) -> FunctionType:
+        cells = tuple(CellType(_table(cell.cell_contents)) for cell in own.__closure__ or ())
+        defaults = tuple(map(_table, own.__defaults__ or ()))
+        made = FunctionType(own.__code__, around, own.__name__, defaults, cells)
+        made.__kwdefaults__ = own.__kwdefaults__
+        return made
+
+    for name, value in function.__globals__.items():
+        neighbour = isinstance(value, FunctionType) and value.__globals__ is function.__globals__
+        around[name] = rebuilt(value) if neighbour else _table(value)
+    return rebuilt(function)
 
 
 def _table(value: Any) -> Any:

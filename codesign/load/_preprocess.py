@@ -142,7 +142,7 @@ def _interval(node: Node, inputs: Sequence[Interval]) -> Interval:
     try:
         return node.op.interval(list(inputs), {})
     except InputError as error:
-        raise InputError(f"layer {node.name!r}, {error.where}", error.found, error.wanted, error.hint) from error
+        raise InputError(f"layer {node.name!r}, {error.where}", error.found, error.wanted, error.next_step) from error
 
 
 def _check_same(module: OnWords, graph: Graph, dataset: Dataset) -> None:
