@@ -17,15 +17,16 @@ from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.load._dataset import make_dataset
+from codesign.load._numpy import Table
 from codesign.load.torch import graph_for
 from codesign.quantized import Quantized
 from tests.strategies import spread_values
 
 Words = npt.NDArray[Any]
 #: Logarithms in sixteenths, and reciprocals in units of 2**-8.
-LOGARITHM = np.round(np.log2(1 + np.arange(32)) * 16) / 16
-RECIPROCAL = np.round(256 / np.maximum(np.arange(16), 1)) / 256
-SQUARES = np.arange(16) ** 2
+LOGARITHM = (np.round(np.log2(1 + np.arange(32)) * 16) / 16).view(Table)
+RECIPROCAL = (np.round(256 / np.maximum(np.arange(16), 1)) / 256).view(Table)
+SQUARES = (np.arange(16) ** 2).view(Table)
 
 #: Steps from words ``[samples, features]`` to words, by name.
 STEPS: dict[str, Callable[[Words], Words]] = {
@@ -49,7 +50,7 @@ STEPS: dict[str, Callable[[Words], Words]] = {
 ENDS: dict[str, Callable[[Words], Words]] = {
     "words": lambda w: w,
     "quarters": lambda w: w / 4 - 0.5,
-    "logarithm": lambda w: np.take(LOGARITHM, np.clip(w, 0, 31)),
+    "logarithm": lambda w: LOGARITHM[np.clip(w, 0, 31)],
     "both": lambda w: np.concatenate([np.take(LOGARITHM, np.clip(w[:, :1], 0, 31)), w * 0.75], 1),
     "ratio": lambda w: w * np.take(RECIPROCAL, np.clip(w[:, :1], 0, 15)),
 }

@@ -49,8 +49,8 @@ class Traced:
         return FUNCTIONS[name](self, *args, **options)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
-        hint = "use numpy.take(table, x), or make the table outside the function"
-        raise InputError("preprocess", "words made a plain array, as by an index of a table made inside", "", hint)
+        found = "words made a plain array, as by an index of a table made in the function"
+        raise InputError("preprocess", found, "", "make the table outside, beside the function")
 
     def __bool__(self) -> bool:
         raise InputError("preprocess", "a branch on the data", "the same calls for all words", "use minimum and maximum")
@@ -145,6 +145,10 @@ class Table(np.ndarray[Any, Any]):
         if isinstance(index, Traced):
             return index.call(operator.getitem, np.asarray(self), index)
         return super().__getitem__(index)
+
+    def take(self, indices: Any, *args: Any, **options: Any) -> Any:
+        """What ``numpy.take`` calls."""
+        return self[indices] if isinstance(indices, Traced) else super().take(indices, *args, **options)
 
 
 def trace(function: Function, formats: Sequence[Fixed]) -> fx.GraphModule:
@@ -278,7 +282,6 @@ FUNCTIONS: Mapping[str, Callable[..., Traced]] = {
     "clip": lambda own, words, a_min=None, a_max=None: words.clip(a_min, a_max),
     "concatenate": lambda own, arrays, axis=0: own.call(torch.cat, list(arrays), axis),
     "stack": lambda own, arrays, axis=0: own.call(torch.stack, list(arrays), axis),
-    "take": lambda own, table, words, axis=None: own.call(operator.getitem, np.asarray(table), words),
     "sum": lambda own, words, axis=None, keepdims=False: words.sum(axis, keepdims),
     "expand_dims": lambda own, words, axis: own.call(torch.unsqueeze, words, axis),
     "reshape": lambda own, words, shape: words.reshape(shape),

@@ -40,7 +40,7 @@ class Select(Op):
     moves_data: ClassVar[bool] = True
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = (
-        *("operator.getitem", "aten.slice", "torch.select", "Tensor.select", "torch.narrow", "Tensor.narrow"),
+        *("operator.getitem", "Tensor.__getitem__", "aten.slice", "torch.select", "Tensor.select", "torch.narrow", "Tensor.narrow"),
     )
 
     @classmethod
