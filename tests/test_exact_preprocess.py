@@ -77,7 +77,9 @@ MODULES: dict[str, nn.Module] = {
     "factors": Step(lambda x, scale, shift: (x - shift) * scale, [0.5, 4.0, -0.25], [2.0, -0.5, 1.0]),
     "divided": Step(lambda x, by: x / by, [0.5, 4.0, -0.25]),
     "reverse": Step(lambda x, shift: shift - x, [[2.0, -0.5, 1.0]]),
-    "limits": Step(lambda x, low, high: torch.maximum(torch.minimum(x, high), low), [0.5, -0.25, -2.0], [3.0, 0.25, 1.0]),
+    "limits": Step(
+        lambda x, low, high: torch.maximum(torch.minimum(x, high), low), [0.5, -0.25, -2.0], [3.0, 0.25, 1.0]
+    ),
     "clamped": Step(lambda x, low, high: x.clamp(low, high), [0.5, -0.25, -2.0], [3.0, 0.25, 1.0]),
     "unbound": Step(unbound, LOGARITHM[:32].astype(np.float32)),
     "split": Step(split),

@@ -36,8 +36,8 @@ def make_dataset(
         labels: Class indices ``[samples]``.
         rows: First and last-plus-one row of each split.
         classes: Class names in label order; empty if unknown.
-        normalize: ``standard`` to shift and scale each feature by the training split's mean and deviation; ``inside`` to
-            leave that to the network.
+        normalize: ``standard`` to shift and scale each feature by the training split's mean and deviation; ``inside``
+            to leave that to the network.
         where: The data's name, for messages.
         targets: Numbers ``[samples, outputs]`` that the network should give; ``inputs`` for the first input as it is
             after normalization, flattened (an autoencoder); None for a classifier.
@@ -73,7 +73,9 @@ def make_dataset(
     return replace(dataset, inputs=raw.inputs, inside=True) if normalize == "inside" else dataset
 
 
-def _sent(where: str, formats: Sequence[str], inputs: Mapping[str, Array], normalize: Normalize) -> tuple[Fixed, ...] | None:
+def _sent(
+    where: str, formats: Sequence[str], inputs: Mapping[str, Array], normalize: Normalize
+) -> tuple[Fixed, ...] | None:
     """The formats of the inputs, if they are known.
 
     Raises:
@@ -83,7 +85,9 @@ def _sent(where: str, formats: Sequence[str], inputs: Mapping[str, Array], norma
         hint = "set normalize to 'inside', or leave formats out"
         raise InputError(f"{where}, formats", "numbers as they are sent, normalized before", "one of both", hint)
     if normalize == "inside" and not formats:
-        raise InputError(f"{where}, normalize", "'inside' without formats", "how the trigger sends the inputs", "set formats")
+        raise InputError(
+            f"{where}, normalize", "'inside' without formats", "how the trigger sends the inputs", "set formats"
+        )
     return input_formats(where, formats, inputs) if formats else None
 
 

@@ -26,7 +26,9 @@ class Normalize(nn.Module):
 
     def __init__(self, mean: Sequence[FloatArray], scale: Sequence[FloatArray]) -> None:
         super().__init__()
-        self.pairs = [(torch.tensor(np.asarray(m)), torch.tensor(np.asarray(s))) for m, s in zip(mean, scale, strict=True)]
+        self.pairs = [
+            (torch.tensor(np.asarray(m)), torch.tensor(np.asarray(s))) for m, s in zip(mean, scale, strict=True)
+        ]
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Float64 tensors."""
@@ -36,8 +38,8 @@ class Normalize(nn.Module):
 def normalizing(dataset: Dataset) -> tuple[nn.Module, Graph]:
     """The normalization as a module, and as a graph.
 
-    Of every element, the graph takes away the mean, rounded to the grid of the input, and multiplies by the power of two
-    nearest to one over the deviation. What is left is a ``Remainder``, for the first layer.
+    Of every element, the graph takes away the mean, rounded to the grid of the input, and multiplies by the power of
+    two nearest to one over the deviation. What is left is a ``Remainder``, for the first layer.
     """
     if dataset.mean is None or dataset.scale is None or dataset.formats is None:
         raise ContractError("normalization inside the network", "no means, or no formats", "what load.npz writes")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, count
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class Chain(nn.Module):
     def forward(self, *inputs: Tensor) -> Any:
         """The network's outputs, in its own number type."""
         found: Any = self.before(*inputs)
-        results: Any = found if isinstance(found, tuple | list) else (found,)
+        results = cast(tuple[Tensor, ...], found if isinstance(found, tuple) else (found,))
         return self.network(*(each.to(next(self.network.parameters())) for each in results))
 
 
@@ -49,7 +49,9 @@ class OnWords(nn.Module):
         super().__init__()
         if dataset.formats is None:
             found = f"{function.__name__}, a numpy function on words, and no formats"
-            raise InputError("load.torch, preprocess", found, "how the trigger sends the inputs", "set load.npz.formats")
+            raise InputError(
+                "load.torch, preprocess", found, "how the trigger sends the inputs", "set load.npz.formats"
+            )
         self.function, self.formats = function, dataset.formats
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -59,8 +61,10 @@ class OnWords(nn.Module):
         try:
             found: Any = self.function(*words)
         except Exception as error:
-            raise InputError("preprocess", f"{self.function.__name__} raised {type(error).__name__}: {error}") from error
-        results = found if isinstance(found, tuple | list) else (found,)
+            raise InputError(
+                "preprocess", f"{self.function.__name__} raised {type(error).__name__}: {error}"
+            ) from error
+        results = cast(tuple[Any, ...], found if isinstance(found, tuple) else (found,))
         return tuple(torch.tensor(np.asarray(each, np.float64)) for each in results)
 
 
@@ -90,7 +94,9 @@ def preprocessing(step: nn.Module | Function, dataset: Dataset) -> tuple[nn.Modu
     if isinstance(step, nn.Module):
         if names := [name for name, _ in step.named_parameters()]:
             hint = "make constants buffers, and put what is trained into the network"
-            raise InputError("preprocess", f"parameters {', '.join(names)}", "none: the checkpoint is the network's", hint)
+            raise InputError(
+                "preprocess", f"parameters {', '.join(names)}", "none: the checkpoint is the network's", hint
+            )
         return step, calls(step, shapes)
     module = OnWords(step, dataset)
     graph, _ = folded(Importer(trace(step, module.formats), shapes).run())

@@ -60,7 +60,9 @@ class Clip(Op):
         given = defaults | call.options(*names)
         found = [given.get("min_val", given.get("min")), given.get("max_val", given.get("max"))]
         if len(call.shapes) != 1 or found == [None, None]:
-            raise InputError(f"layer {call.path!r}", f"{len(call.shapes)} tensors and no limit", "one with a constant limit")
+            raise InputError(
+                f"layer {call.path!r}", f"{len(call.shapes)} tensors and no limit", "one with a constant limit"
+            )
         rank = len(call.shapes[0])
         low, high = (None if value is None else constant(call.path, "a limit at", value, rank) for value in found)
         if low is not None and high is not None and np.any(low.values > high.values):

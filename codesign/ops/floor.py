@@ -45,7 +45,9 @@ class Floor(Op):
             given = [str(each) for each in (*call.arguments, *call.keywords.values())]
             if len(given) != 1 or given[0] not in WHOLE:
                 found = f"to({', '.join(given)})"
-                raise InputError(f"layer {call.path!r}", found, "to(torch.long)", "numbers keep their type by themselves")
+                raise InputError(
+                    f"layer {call.path!r}", found, "to(torch.long)", "numbers keep their type by themselves"
+                )
         return cls(towards_zero="floor" not in call.target)
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
@@ -75,7 +77,9 @@ class Floor(Op):
         x = inputs[0]
         if self.towards_zero and x.fraction > 0 and x.low.min() < 0:
             found = "numbers below zero made whole, which torch rounds towards zero"
-            raise InputError("conversion to whole numbers", found, "rounding down, as shifts do", "use torch.floor first")
+            raise InputError(
+                "conversion to whole numbers", found, "rounding down, as shifts do", "use torch.floor first"
+            )
         shift = max(x.fraction, 0)
         return Interval(x.low >> shift, x.high >> shift, x.fraction - shift)
 

@@ -55,7 +55,9 @@ class Lookup(Op):
         if bad := int(np.count_nonzero(~np.isfinite(values))):
             raise InputError(where, f"a table with {bad} entries that are NaN or infinite", "finite numbers")
         scaled = ((fraction, np.ldexp(values, fraction)) for fraction in FRACTIONS)
-        fraction, codes = next(((f, each) for f, each in scaled if (each == np.floor(each)).all()), (0, np.full(1, np.inf)))
+        fraction, codes = next(
+            ((f, each) for f, each in scaled if (each == np.floor(each)).all()), (0, np.full(1, np.inf))
+        )
         if np.abs(codes).max() >= 2.0**BITS:
             hint = "round the entries, such as numpy.round(table * 2**8) / 2**8"
             raise InputError(where, f"table {given.name!r}, whose entries need more than {BITS} bits", "fewer", hint)
@@ -95,12 +97,14 @@ class Lookup(Op):
         count = len(self.table)
         if low.min() < 0 or high.max() >= count:
             found = f"indices from {low.min()} to {high.max()}"
-            raise InputError(f"table of {count} entries", found, f"0 to {count - 1}", "clip them, or make a longer table")
+            raise InputError(
+                f"table of {count} entries", found, f"0 to {count - 1}", "clip them, or make a longer table"
+            )
         pairs = list(zip(low.reshape(-1).tolist(), high.reshape(-1).tolist(), strict=True))
         parts = {pair: self.table[pair[0] : pair[1] + 1] for pair in pairs}
-        least, most = {pair: part.min() for pair, part in parts.items()}, {pair: part.max() for pair, part in parts.items()}
-        ends = (np.array([of[pair] for pair in pairs], np.int64).reshape(low.shape) for of in (least, most))
-        return Interval(*ends, self.fraction)
+        ends = {pair: (int(part.min()), int(part.max())) for pair, part in parts.items()}
+        least, most = np.array([ends[pair] for pair in pairs], np.int64).T.reshape(2, *low.shape)
+        return Interval(least, most, self.fraction)
 
     def magnitude(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> float:
         """Of the index and of the entries."""

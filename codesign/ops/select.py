@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
@@ -40,7 +40,15 @@ class Select(Op):
     moves_data: ClassVar[bool] = True
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = (
-        *("operator.getitem", "Tensor.__getitem__", "aten.slice", "torch.select", "Tensor.select", "torch.narrow", "Tensor.narrow"),
+        *(
+            "operator.getitem",
+            "Tensor.__getitem__",
+            "aten.slice",
+            "torch.select",
+            "Tensor.select",
+            "torch.narrow",
+            "Tensor.narrow",
+        ),
     )
 
     @classmethod
@@ -50,7 +58,11 @@ class Select(Op):
             return Lookup.from_torch(call)
         if call.target == "operator.getitem":
             return _indexed(call, call.arguments[0] if call.arguments else None)
-        names = {"slice": ("dim", "start", "end", "step"), "select": ("dim", "index"), "narrow": ("dim", "start", "length")}
+        names = {
+            "slice": ("dim", "start", "end", "step"),
+            "select": ("dim", "index"),
+            "narrow": ("dim", "start", "length"),
+        }
         given = call.options(*names[call.target.rpartition(".")[2]])
         (axis,) = call.axes(given.get("dim", 0))
         if "index" in given:
@@ -120,8 +132,11 @@ def _indexed(call: TorchCall, given: Any) -> Select:
         InputError: It reaches the batch axis, leaves nothing, or is more than numbers, ranges and new axes.
     """
     where, shape = f"layer {call.path!r}", call.shapes[0]
-    index: list[Any] = list(given) if isinstance(given, tuple) else [given]
-    if any(not (each is None or each is Ellipsis or isinstance(each, int | slice)) for each in index) or not call.arguments:
+    index = list(cast(tuple[Any, ...], given)) if isinstance(given, tuple) else [given]
+    if (
+        any(not (each is None or each is Ellipsis or isinstance(each, int | slice)) for each in index)
+        or not call.arguments
+    ):
         found = "an index that is a tensor or a list"
         hint = "for a table, put the table first: table[x.long()]"
         raise InputError(where, found, "numbers, ranges, ... and None", hint)
@@ -161,4 +176,4 @@ def _selected(where: str, shape: Shape, index: Sequence[Any]) -> Select:
 def _spelt(each: Any) -> str:
     if not isinstance(each, slice):
         return str(each)
-    return ":".join("" if end is None else str(end) for end in (each.start, each.stop))
+    return ":".join("" if end is None else str(end) for end in cast(list[Any], [each.start, each.stop]))

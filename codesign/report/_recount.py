@@ -115,7 +115,11 @@ class _File:
         quants = [node for name in given for node in self.model.graph.node if name in node.input]
         for step in self.steps:
             kind = self.producers[step.output].op_type
-            if step.weighted or (kind == "Gather" and self.of_codes(step.output)) or (kind == "Mul" and len(step.inputs) == 2):
+            if (
+                step.weighted
+                or (kind == "Gather" and self.of_codes(step.output))
+                or (kind == "Mul" and len(step.inputs) == 2)
+            ):
                 quants += [self.quant_before(name) for name in step.inputs]
         for name, quant in {self.name(quant): quant for quant in quants}.items():
             yield Activation(name, prod(self.shapes[quant.output[0]]), self.bits(quant))

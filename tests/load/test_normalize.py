@@ -39,7 +39,9 @@ def network(features: int = 3) -> nn.Module:
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.lists(st.tuples(st.integers(2, 12), st.integers(-4, 10), st.booleans()), min_size=1, max_size=4), st.integers())
+@given(
+    st.lists(st.tuples(st.integers(2, 12), st.integers(-4, 10), st.booleans()), min_size=1, max_size=4), st.integers()
+)
 def test_it_is_the_normalization(features: list[tuple[int, int, bool]], seed: int) -> None:
     formats = tuple(f"{'u' * sign}fixed<{width},{integer}>" for width, integer, sign in features)
     data = dataset("inside", formats, abs(seed))
