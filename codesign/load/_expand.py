@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx
@@ -58,8 +58,9 @@ def _parts(graph: fx.Graph, node: fx.Node, name: str) -> None:
         part = number if name == "unbind" else _range(options.get("split_size", options.get("split_sizes")), number)
         around = (slice(None),) * axis if axis >= 0 else (Ellipsis,)
         behind = () if axis >= 0 else (slice(None),) * (-axis - 1)
+        index: Any = (*around, part, *behind)
         with graph.inserting_before(user):
-            taken = graph.call_function(operator.getitem, (options["input"], (*around, part, *behind)))
+            taken = graph.call_function(operator.getitem, (options["input"], index))
         _replace(graph, user, taken)
     graph.erase_node(node)
 
@@ -67,7 +68,7 @@ def _parts(graph: fx.Graph, node: fx.Node, name: str) -> None:
 def _range(sizes: Any, number: int) -> slice:
     """Where a part of a split tensor is."""
     if isinstance(sizes, Sequence):
-        ends = [0, *accumulate(sizes)]
+        ends = [0, *accumulate(cast(Sequence[int], sizes))]
         return slice(ends[number], ends[number + 1])
     return slice(number * sizes, (number + 1) * sizes)
 

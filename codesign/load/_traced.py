@@ -68,10 +68,10 @@ class Traced:
         return call(operator.mul, self, other)
 
     def __truediv__(self, other: Any) -> "Traced":
-        return call(operator.truediv, self, other)
+        return _divided(self, other)
 
     def __floordiv__(self, other: Any) -> "Traced":
-        return (self / other).floor()
+        return _divided(self, other).floor()
 
     def __rshift__(self, places: Any) -> "Traced":
         return (self * _power(places, -1)).floor()
@@ -161,7 +161,7 @@ def _plain(own: Traced, value: Any) -> Any:
     if not isinstance(value, np.ndarray | np.generic):
         return value
     if not value.ndim:
-        return value.item()
+        return cast(Any, value).item()
     name = f"constant{len(list(own.root.buffers()))}"
     own.root.register_buffer(name, torch.tensor(np.asarray(value, np.float64)))
     return cast(Any, own.proxy.tracer).create_proxy("get_attr", name, (), {})
@@ -179,8 +179,8 @@ def _ordered(one: Any, other: Any) -> tuple[Traced, Any]:
     return (one, other) if isinstance(one, Traced) else (other, one)
 
 
-def _floor_divided(one: Any, other: Any) -> Traced:
-    return call(operator.truediv, one, other).floor()
+def _divided(one: Any, other: Any) -> Traced:
+    return call(torch.div, one, other)
 
 
 def _shifted(one: Any, other: Any, sign: int) -> Traced:
@@ -215,8 +215,8 @@ BINARY: Mapping[str, Callable[[Any, Any], Traced]] = {
     "add": lambda one, other: call(operator.add, one, other),
     "subtract": lambda one, other: call(operator.sub, one, other),
     "multiply": lambda one, other: call(operator.mul, one, other),
-    "divide": lambda one, other: call(operator.truediv, one, other),
-    "floor_divide": _floor_divided,
+    "divide": _divided,
+    "floor_divide": lambda one, other: _divided(one, other).floor(),
     "right_shift": lambda one, other: _shifted(one, other, -1),
     "left_shift": lambda one, other: _shifted(one, other, 1),
     "maximum": lambda one, other: Traced.larger(*_ordered(one, other)),

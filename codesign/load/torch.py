@@ -51,7 +51,7 @@ class Torch(Pass):
         from codesign.load._checkpoint import load_checkpoint
 
         namespace = _execute(self.model)
-        module = self._module(self._named(namespace, self.factory), self.factory)
+        module = self._module(namespace, self.factory)
         load_checkpoint(module, self.checkpoint)
         step = self._step(namespace) if self.preprocess else None
         graph, notices = graph_for(module, design.dataset, step)
@@ -70,11 +70,12 @@ class Torch(Pass):
         given = self._named(namespace, self.preprocess)
         if isinstance(given, FunctionType) and inspect.signature(given).parameters:
             return given
-        return self._module(given, self.preprocess)
+        return self._module(namespace, self.preprocess)
 
-    def _module(self, made: object, name: str) -> "nn.Module":
+    def _module(self, namespace: Mapping[str, object], name: str) -> "nn.Module":
         from torch import nn
 
+        made = self._named(namespace, name)
         try:
             module = made if isinstance(made, nn.Module) else cast(Callable[[], object], made)()
         except (Exception, SystemExit) as error:

@@ -135,12 +135,13 @@ def with_number(call: TorchCall, what: str) -> tuple[Constant | None, dict[str, 
     options = dict(call.keywords)
     if options.pop("alpha", 1) != 1:
         raise InputError(f"layer {call.path!r}", f"a sum with alpha {call.keywords['alpha']}", "alpha 1")
+    rank = len(call.shapes[0])
     if len(call.shapes) > 1:
         return None, options
     numbers: list[Any] = [*call.arguments, *(options.pop(key) for key in ("other", "input") if key in options)]
     if len(numbers) != 1:
         raise InputError(f"layer {call.path!r}", f"{len(numbers) + 1} operands", "two")
-    return constant(call.path, what, numbers[0], len(call.shapes[0])), options
+    return constant(call.path, what, numbers[0], rank), options
 
 
 def _one_over(given: Any) -> Any:

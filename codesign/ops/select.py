@@ -174,6 +174,5 @@ def _selected(where: str, shape: Shape, index: Sequence[Any]) -> Select:
 
 
 def _spelt(each: Any) -> str:
-    if not isinstance(each, slice):
-        return str(each)
-    return ":".join("" if end is None else str(end) for end in cast(list[Any], [each.start, each.stop]))
+    ends = [each.start, each.stop] if type(each) is slice else [each]
+    return ":".join("" if end is None else str(end) for end in ends)
