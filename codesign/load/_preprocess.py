@@ -100,6 +100,7 @@ def preprocessing(step: nn.Module | Function, dataset: Dataset) -> tuple[nn.Modu
         return step, calls(step, shapes)
     module = OnWords(step, dataset)
     graph, _ = folded(Importer(trace(step, module.formats), shapes).run())
+    check_ranges(graph, dataset)  # first: numpy takes a negative index from the end
     _check_same(module, graph, dataset)
     return module, graph
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
@@ -64,6 +65,8 @@ class Select(Op):
             "narrow": ("dim", "start", "length"),
         }
         given = call.options(*names[call.target.rpartition(".")[2]])
+        if call.target == "aten.slice" and _whole_batch(**given):
+            return _indexed(call, Ellipsis)
         (axis,) = call.axes(given.get("dim", 0))
         if "index" in given:
             part: int | slice = given["index"]
@@ -148,6 +151,11 @@ def _indexed(call: TorchCall, given: Any) -> Select:
     if not index or index[0] != slice(None) or named > len(shape) + 1:
         raise InputError(where, f"[{', '.join(map(_spelt, index))}]", "all of the batch: x[:, ...] or x[..., ...]")
     return _selected(where, shape, index[1:])
+
+
+def _whole_batch(dim: int = 0, start: Any = None, end: Any = None, step: Any = None) -> bool:
+    """Whether it is the ``:`` of ``x[:, 0]``, which ``torch.export`` writes as a slice of its own."""
+    return dim == 0 and start in (None, 0) and (end is None or end == sys.maxsize) and step in (None, 1)
 
 
 def _selected(where: str, shape: Shape, index: Sequence[Any]) -> Select:
