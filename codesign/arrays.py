@@ -38,3 +38,5 @@ FloatArray = Annotated[npt.NDArray[np.floating[Any]], PlainValidator(_read), Pla
 IntArray = Annotated[npt.NDArray[np.integer[Any]], PlainValidator(_read), PlainSerializer(_write)]
 #: Bits of a tensor: one number, or an integer array that broadcasts against it.
 Bits = Annotated[int | npt.NDArray[np.integer[Any]], PlainValidator(_read), PlainSerializer(_write)]
+#: Whether a tensor is signed: one answer, or an array that broadcasts against it.
+Signs = Annotated[bool | npt.NDArray[np.bool_], PlainValidator(_read), PlainSerializer(_write)]

@@ -94,6 +94,8 @@ class Dataset:
         mean, scale: The normalization that was applied per input, ``(raw - mean) / scale``; None if none was.
         targets: ``[samples, outputs]`` float32, the numbers that the network should give, for one that was trained
             with squared error; None for a classifier, trained with cross-entropy.
+        formats: How each input is sent; the inputs are numbers of these formats. None where that is not known.
+        inside: Whether the inputs are as they are sent, and ``mean`` and ``scale`` are to be applied in the network.
     """
 
     inputs: tuple[FloatArray, ...]
@@ -103,6 +105,8 @@ class Dataset:
     mean: tuple[FloatArray, ...] | None = None
     scale: tuple[FloatArray, ...] | None = None
     targets: FloatArray | None = None
+    formats: tuple[Fixed, ...] | None = None
+    inside: bool = False
 
     def split(self, name: SplitName) -> Split:
         """The samples of a split."""

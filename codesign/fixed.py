@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from codesign.arrays import Bits, FloatArray, IntArray
+from codesign.arrays import Bits, FloatArray, IntArray, Signs
 from codesign.errors import InputError
 
 Rounding = Literal["floor", "nearest_even"]
@@ -23,7 +23,8 @@ class Fixed:
     """A fixed-point format in the sense of ``ap_fixed<width, integer>``; the zero point is 0.
 
     The scale is ``2**-(width - integer)``. ``width`` and ``integer`` are one number for the tensor,
-    or integer arrays that broadcast against it (bits per channel or per element). Width 0 holds only zero.
+    or integer arrays that broadcast against it (bits per channel or per element), and so is ``signed``. Width 0 holds
+    only zero.
 
     Args:
         signed: Two's complement if true; the sign is one of the ``width`` bits.
@@ -34,13 +35,13 @@ class Fixed:
         InputError: A width is negative or over 53, or 1 for a signed format (QONNX reads that as bipolar).
     """
 
-    signed: bool
+    signed: Signs
     width: Bits
     integer: Bits
 
     def __post_init__(self) -> None:
         width = np.asarray(self.width)
-        if np.any(width < 0) or np.any(width > MAX_WIDTH) or (self.signed and np.any(width == 1)):
+        if np.any(width < 0) or np.any(width > MAX_WIDTH) or np.any(np.asarray(self.signed) & (width == 1)):
             raise InputError(
                 "number format", f"width {self.width!r}", f"0 to {MAX_WIDTH} bits, signed formats 0 or at least 2 bits"
             )
@@ -48,7 +49,7 @@ class Fixed:
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Fixed)
-            and self.signed == other.signed
+            and np.array_equal(self.signed, other.signed)
             and np.array_equal(self.width, other.width)
             and np.array_equal(self.integer, other.integer)
         )
@@ -64,26 +65,27 @@ class Fixed:
     def low(self) -> Bits:
         """Smallest code."""
         width = np.asarray(self.width)
-        if not self.signed:
-            return _plain(np.zeros_like(width))
-        return _plain(np.where(width > 0, -(np.int64(1) << np.maximum(width - 1, 0)), 0))
+        negative = np.asarray(self.signed) & (width > 0)
+        return _plain(np.where(negative, -(np.int64(1) << np.maximum(width - 1, 0)), 0))
 
     @property
     def high(self) -> Bits:
         """Largest code."""
         width = np.asarray(self.width)
-        magnitude = np.maximum(width - 1, 0) if self.signed else width
+        magnitude = np.where(self.signed, np.maximum(width - 1, 0), width)
         return _plain((np.int64(1) << magnitude) - 1)
 
     def envelope(self) -> "Fixed":
         """The smallest per-tensor format that holds every value of this one: finest LSB, widest range."""
-        used = np.asarray(self.width) > 0
-        if not used.any():
-            return Fixed(self.signed, 0, 0)
-        width, integer = np.broadcast_arrays(np.asarray(self.width), np.asarray(self.integer))
+        signed = bool(np.any(self.signed))
+        if not np.any(self.width):
+            return Fixed(signed, 0, 0)
+        signs, width, integer = np.broadcast_arrays(self.signed, np.asarray(self.width), np.asarray(self.integer))
         used = width > 0
-        top, fraction = int(integer[used].max()), int((width - integer)[used].max())
-        return Fixed(self.signed, top + fraction, top)
+        # A number without a sign needs one more bit among numbers that have one.
+        top = int((integer + (signed & ~signs))[used].max())
+        fraction = int((width - integer)[used].max())
+        return Fixed(signed, top + fraction, top)
 
     def __str__(self) -> str:
         widths, integers = np.asarray(self.width), np.asarray(self.integer)
@@ -91,7 +93,8 @@ class Fixed:
             text = f"{widths.min()}..{widths.max()},{integers.min()}..{integers.max()}"
         else:
             text = f"{widths},{integers}"
-        return f"{'' if self.signed else 'u'}fixed<{text}>"
+        sign = "u" if not np.any(self.signed) else "" if np.all(self.signed) else "(u)"
+        return f"{sign}fixed<{text}>"
 
 
 @dataclass(frozen=True)

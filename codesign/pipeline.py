@@ -1,7 +1,7 @@
 """The whole pipeline, from a build file or from a module and arrays in memory."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import index
 from pathlib import Path
@@ -50,10 +50,13 @@ class Data:
         labels: Class indices ``[samples]``; None if there are targets alone.
         train, validation, test: First row and last-plus-one row of each split.
         classes: Class names, in label order.
-        normalize: ``standard`` to shift and scale by the training split; ``none`` to leave the inputs as they are.
+        normalize: ``standard`` to shift and scale by the training split; ``inside`` to have the network do it;
+            ``none`` to leave the inputs as they are.
         targets: Numbers ``[samples, outputs]`` that the network should give, for one trained with squared error;
             ``inputs`` for the inputs after normalization (an autoencoder); None for a classifier.
         train_classes: Names of the only classes that stay in the training and validation splits; empty for all.
+        formats: How the trigger sends the inputs, such as ``ufixed<12,10>``: one for each feature of the last axis,
+            inputs one after another, or one for all; none if that is not known. Arrays of integers are then words.
     """
 
     inputs: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
@@ -62,9 +65,10 @@ class Data:
     validation: tuple[int, int]
     test: tuple[int, int]
     classes: tuple[str, ...] = ()
-    normalize: Literal["standard", "none"] = "none"
+    normalize: Literal["standard", "inside", "none"] = "none"
     targets: npt.NDArray[Any] | Literal["inputs"] | None = None
     train_classes: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
 
     def dataset(self) -> Dataset:
         """The data, checked.
@@ -84,8 +88,8 @@ class Data:
                 found = repr(getattr(self, name))
                 raise InputError(f"Data.{name}", found, "two whole numbers, (first, last + 1)") from None
             rows[name] = start, stop
-        if self.normalize not in ("standard", "none"):
-            raise InputError("Data.normalize", repr(self.normalize), "'standard' or 'none'")
+        if self.normalize not in ("standard", "inside", "none"):
+            raise InputError("Data.normalize", repr(self.normalize), "'standard', 'inside' or 'none'")
         named = {f"input {number}": np.asarray(array) for number, array in enumerate(arrays)}
         if self.labels is None and self.targets is None:
             raise InputError("Data", "neither labels nor targets", "what the network should give for each sample")
@@ -93,7 +97,14 @@ class Data:
         targets = self.targets if self.targets is None or isinstance(self.targets, str) else np.asarray(self.targets)
         classes = tuple(self.classes)
         return make_dataset(
-            named, labels, rows, classes, self.normalize, targets=targets, train_classes=tuple(self.train_classes)
+            named,
+            labels,
+            rows,
+            classes,
+            self.normalize,
+            targets=targets,
+            train_classes=tuple(self.train_classes),
+            formats=tuple(self.formats),
         )
 
 
@@ -235,6 +246,7 @@ def build(
     force: Sequence[str] = (),
     also: Sequence[str] = (),
     observer: Observer | None = None,
+    preprocess: "nn.Module | Callable[..., object] | None" = None,
 ) -> BuildResult:
     """Build a torch module in memory, or an ONNX file.
 
@@ -251,6 +263,8 @@ def build(
         force: Passes or stages to run even if nothing changed.
         also: Passes to run beside the flow's, such as ``("sensitivity.hutchinson",)``.
         observer: Told what happens.
+        preprocess: A step before the network that becomes part of it: a torch module without parameters, or a numpy
+            function of the words that the trigger sends.
 
     Raises:
         CodesignError: Bad input, a failing tool, a defect; the message says where and what to do.
@@ -267,9 +281,13 @@ def build(
             raise InputError("codesign.build", f"a {type(value).__name__}", f"an instance of {kind.__name__}")
     dataset = data.dataset()
     if isinstance(model, str | Path):
+        if preprocess is not None:
+            raise InputError(
+                "codesign.build, preprocess", "a step before an ONNX file", "a torch module", "put it into it"
+            )
         loaded = fields_from_file(Path(model), dataset)
     else:
-        graph, notices = graph_for(model, dataset)
+        graph, notices = graph_for(model, dataset, preprocess)
         loaded: dict[str, object] = {"graph": graph, "notices": notices}
     here = Path.cwd()
     whole = load_flow(flow, here).extended(also, "also")

@@ -44,6 +44,12 @@ class Seen:
         self.negative = self.negative or bool(values.min() < 0)
 
 
+def sent_formats(design: Design) -> dict[str, Fixed]:
+    """The formats in which inputs are sent, by name; none where that is not known."""
+    formats = design.dataset.formats
+    return {} if formats is None else dict(zip(design.graph.inputs, formats, strict=True))
+
+
 @dataclass(frozen=True)
 class Starting:
     """A float network and what its tensors look like on calibration data.
@@ -93,7 +99,8 @@ class Starting:
                 )
         signed = graph.signed() | {name: found[name].negative for name in graph.inputs}
         values = {name: np.concatenate(seen.rows) for name, seen in found.items()}
-        return cls(graph, values, {name: seen.largest for name, seen in found.items()}, signed, given or {})
+        largest = {name: seen.largest for name, seen in found.items()}
+        return cls(graph, values, largest, signed, {**(given or {}), **sent_formats(design)})
 
     def format(self, name: str, width: int | Sequence[int]) -> tuple[Fixed, float]:
         """The format of a parameter or activation, and its mean squared error per element.

@@ -26,10 +26,14 @@ MAXPOOL: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
 AVGPOOL: dict[int, type[nn.Module]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d}
 GLOBAL: dict[int, type[nn.Module]] = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d}
 
+TABLE = torch.tensor([0.5, -1.0, 2.0, 0.25, 3.0, 3.0, -0.75, 1.0])
+CHANNELS = torch.tensor([0.5, -1.0, 1.5, 2.0])
+
 STAGES = (
     *("conv", "strided", "dilated", "depthwise", "pointwise", "relu", "maxpool", "avgpool", "residual", "projected"),
     *("leaky", "clamp", "relu6", "sigmoid", "tanh", "difference", "gated", "concat", "padded", "upsample", "affine"),
     *("last_axis", "averaged", "shared", "reshape", "weighted_sum"),
+    *("selected", "looked_up", "per_channel"),
 )
 
 
@@ -59,6 +63,9 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": lambda x: x.tanh(),
     "affine": lambda x: 0.75 - x * 1.5,
     "reshape": lambda x: x.flatten(1, 2).unflatten(1, (4, -1)),
+    "selected": lambda x: torch.cat([x[:, 2:], x[:, 0:1], x[:, 3, None]], 1),
+    "looked_up": lambda x: TABLE[torch.floor(x * 4).clamp(0, 7).long()] + x.floor(),
+    "per_channel": lambda x: (x * CHANNELS.view(4, *[1] * (x.ndim - 2)) - 0.5).clamp(-2, 3.5),
 }
 
 

@@ -53,13 +53,18 @@ class Bundle:
     pieces: dict[Piece, int]
 
 
-def decisions(graph: Graph, rules: Rules) -> list[tuple[Choice, ...]]:
+def decisions(graph: Graph, rules: Rules, sent: Mapping[str, int] | None = None) -> list[tuple[Choice, ...]]:
     """Per decision, its choices: network inputs first, then activations and weights in the graph's order.
+
+    Args:
+        graph: The network.
+        rules: Which widths are allowed.
+        sent: Bits of the inputs whose format is known, by name; the rules are for the others.
 
     Raises:
         InputError: A name that no tensor has; a width that no format has; rules that leave a tensor no width.
     """
-    allowed = _allowed(graph, rules)
+    allowed = _allowed(graph, rules, sent or {})
     leading = set(graph.weights()) | {n for tie in rules.ties for n in tie}
     found: list[tuple[Choice, ...]] = []
     for bundle in _bundles(graph, rules):
@@ -115,7 +120,7 @@ def _pieces(graph: Graph, weight: str, whole: bool, rules: Rules) -> list[Piece]
     return [Piece(weight, (start, min(start + step, channels))) for start in range(0, channels, step)]
 
 
-def _allowed(graph: Graph, rules: Rules) -> dict[str, list[int]]:
+def _allowed(graph: Graph, rules: Rules, sent: Mapping[str, int]) -> dict[str, list[int]]:
     """The widths that each tensor may get, before ties."""
     weights = graph.weights()
     pruned = [0] if rules.prune else []
@@ -140,6 +145,11 @@ def _allowed(graph: Graph, rules: Rules) -> dict[str, list[int]]:
     for name in graph.inputs:  # no loss is predicted for them, so that more bits would gain nothing
         if name not in tied_names:
             allowed[name] = allowed[name][:1]
+    for name, bits in sent.items():
+        if name in rules.bits or name in tied_names:
+            found = f"bits or ties of {name!r}, which is sent in a format of {bits} bits"
+            raise InputError("allocate.pareto", found, "none", "load.npz.formats says how it is sent")
+        allowed[name] = [bits]
     return allowed
 
 

@@ -13,7 +13,7 @@ from codesign.allocate.costs import Cost, Hardware, make_cost
 from codesign.design import Design, Measurement, Point, Sensitivity
 from codesign.errors import InputError, did_you_mean
 from codesign.graph import Graph
-from codesign.starting import Starting
+from codesign.starting import Starting, sent_formats
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def set_up(
             tensor that was not measured.
     """
     _check_measured(design.graph, measurements)
-    choices = decisions(design.graph, rules)
+    sent = {name: int(fixed.envelope().width) for name, fixed in sent_formats(design).items()}
+    choices = decisions(design.graph, rules, sent)
     models = cost_models(design, costs, reuse_factor, measurements, "allocate.pareto, budgets or costs")
     for name, cost in models.items():
         if rules.granularity != "tensor" and not cost.by_channel:

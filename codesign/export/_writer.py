@@ -117,10 +117,12 @@ class Writer:
         self.initializers[name] = numpy_helper.from_array(array.astype(kind), name)
         return name
 
-    def add(self, op_type: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> str:
-        """One standard node whose output has the current operation's shape."""
+    def add(
+        self, op_type: str, inputs: Sequence[str], output: str, name: str, shape: Shape | None = None, **attributes: Any
+    ) -> str:
+        """One standard node whose output has the current operation's shape, or the one given."""
         self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=name, **attributes))
-        self.shapes[output] = self.current
+        self.shapes[output] = self.current if shape is None else shape
         if op_type == "Cast":
             self.whole.add(output)
         return output

@@ -1,6 +1,6 @@
 """Checking, splitting and normalizing arrays, wherever they come from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal
@@ -11,8 +11,11 @@ import numpy.typing as npt
 from codesign.arrays import FloatArray, IntArray
 from codesign.design import Dataset, SplitName
 from codesign.errors import InputError, did_you_mean
+from codesign.fixed import Fixed
+from codesign.load._formats import input_formats, on_grid
 
 Array = npt.NDArray[Any]
+Normalize = Literal["standard", "inside", "none"]
 
 
 def make_dataset(
@@ -20,10 +23,11 @@ def make_dataset(
     labels: Array,
     rows: Mapping[SplitName, tuple[int, int]],
     classes: tuple[str, ...] = (),
-    normalize: Literal["standard", "none"] = "none",
+    normalize: Normalize = "none",
     where: str = "data",
     targets: Array | Literal["inputs"] | None = None,
     train_classes: tuple[str, ...] = (),
+    formats: Sequence[str] = (),
 ) -> Dataset:
     """Make a checked dataset.
 
@@ -32,15 +36,18 @@ def make_dataset(
         labels: Class indices ``[samples]``.
         rows: First and last-plus-one row of each split.
         classes: Class names in label order; empty if unknown.
-        normalize: ``standard`` to shift and scale each feature by the training split's mean and deviation.
+        normalize: ``standard`` to shift and scale each feature by the training split's mean and deviation; ``inside``
+            to leave that to the network.
         where: The data's name, for messages.
         targets: Numbers ``[samples, outputs]`` that the network should give; ``inputs`` for the first input as it is
             after normalization, flattened (an autoencoder); None for a classifier.
         train_classes: Names of the only classes that stay in the training and validation splits; empty for all.
+        formats: How the inputs are sent: of each feature of the last axis, inputs one after another, or one for all;
+            none if that is not known.
 
     Raises:
         InputError: Not numbers, NaN or infinite values, lengths that differ, labels or rows out of range,
-            an empty split, splits that overlap, or a class that is not there.
+            an empty split, splits that overlap, a class that is not there, or numbers that a format does not hold.
     """
     _check_labels(where, labels, classes)
     plain: list[FloatArray] = []
@@ -49,22 +56,43 @@ def make_dataset(
         if len(array) != len(labels):
             raise InputError(f"{where}, array {name!r}", f"{len(array)} rows", f"{len(labels)}, as there are labels")
     _check_rows(where, rows, len(labels))
+    sent = _sent(where, formats, inputs, normalize)
+    if sent is not None:
+        pairs = zip(inputs.items(), sent, strict=True)
+        plain = [on_grid(f"{where}, array {name!r}", array, fixed) for (name, array), fixed in pairs]
     numbers = None if targets is None or isinstance(targets, str) else _targets(where, targets, len(labels))
     labels = np.asarray(labels, np.int64)
     if train_classes:
         kept, rows = _kept(where, labels, classes, rows, train_classes)
         plain, labels = [x[kept] for x in plain], labels[kept]
         numbers = None if numbers is None else numbers[kept]
-    dataset = _normalized(Dataset(tuple(plain), labels, dict(rows), classes, targets=numbers), normalize)
+    raw = Dataset(tuple(plain), labels, dict(rows), classes, targets=numbers, formats=sent)
+    dataset = raw if normalize == "none" else _normalized(raw)
     if isinstance(targets, str):
-        return replace(dataset, targets=dataset.inputs[0].reshape(len(labels), -1))
-    return dataset
+        dataset = replace(dataset, targets=dataset.inputs[0].reshape(len(labels), -1))
+    return replace(dataset, inputs=raw.inputs, inside=True) if normalize == "inside" else dataset
 
 
-def _normalized(dataset: Dataset, normalize: Literal["standard", "none"]) -> Dataset:
-    """The inputs shifted and scaled by the training split, if so asked."""
-    if normalize == "none":
-        return dataset
+def _sent(
+    where: str, formats: Sequence[str], inputs: Mapping[str, Array], normalize: Normalize
+) -> tuple[Fixed, ...] | None:
+    """The formats of the inputs, if they are known.
+
+    Raises:
+        InputError: They don't go with the normalization.
+    """
+    if formats and normalize == "standard":
+        hint = "set normalize to 'inside', or leave formats out"
+        raise InputError(f"{where}, formats", "numbers as they are sent, normalized before", "one of both", hint)
+    if normalize == "inside" and not formats:
+        raise InputError(
+            f"{where}, normalize", "'inside' without formats", "how the trigger sends the inputs", "set formats"
+        )
+    return input_formats(where, formats, inputs) if formats else None
+
+
+def _normalized(dataset: Dataset) -> Dataset:
+    """The inputs shifted and scaled by the training split."""
     start, stop = dataset.rows["train"]
     plain = dataset.inputs
     mean = tuple(x[start:stop].mean(0, dtype=np.float64) for x in plain)

@@ -26,14 +26,19 @@ def graph_from_module(module: nn.Module, shapes: list[Shape]) -> tuple[Graph, li
     Raises:
         InputError: It can't be traced, a call isn't supported (with its path), or shapes don't fit.
     """
+    return rewritten(calls(module, shapes))
+
+
+def calls(module: nn.Module, shapes: list[Shape]) -> Graph:
+    """The calls of a module, nothing folded yet; arguments and errors as of ``graph_from_module``."""
     if fx.Tracer().is_leaf_module(module, ""):  # tracing looks into the outermost module
         module = nn.Sequential(module)
     with evaluating(module):
         try:
             traced = fx.symbolic_trace(module)
         except Exception as error:  # noqa: BLE001  (torch raises anything; the other way is tried)
-            return rewritten(_by_export(module, shapes, error))
-        return rewritten(Importer(traced, shapes).run())
+            return _by_export(module, shapes, error)
+        return Importer(traced, shapes).run()
 
 
 def _by_export(module: nn.Module, shapes: list[Shape], before: Exception) -> Graph:
@@ -73,6 +78,14 @@ def rewritten(graph: Graph) -> tuple[Graph, list[str]]:
     Raises:
         InputError: One can't be taken out, or nothing with weights is left.
     """
+    graph, notices = folded(graph)
+    if not graph.weighted():
+        raise InputError("network", "no layer with weights", "at least one linear layer or convolution")
+    return graph, notices
+
+
+def folded(graph: Graph) -> tuple[Graph, list[str]]:
+    """As ``rewritten``, of what may be a part of a network."""
     graph, notices = _without_dead(graph)
     while waiting := [(node, node.op) for node in graph.nodes if isinstance(node.op, Rewritten)]:
         refusal: InputError | None = None
@@ -86,8 +99,6 @@ def rewritten(graph: Graph) -> tuple[Graph, list[str]]:
             break
         else:
             raise refusal or ContractError("rewriting", "nothing to rewrite", "progress")
-    if not graph.weighted():
-        raise InputError("network", "no layer with weights", "at least one linear layer or convolution")
     graph.verify()
     return graph, notices
 

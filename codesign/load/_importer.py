@@ -15,6 +15,7 @@ from torch.fx.node import map_arg
 from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.graph import Graph, Node
+from codesign.load._expand import expand
 from codesign.ops import by_torch_target
 from codesign.ops.op import BatchSize, Parameter, Shape, TorchCall
 
@@ -31,10 +32,17 @@ class Ref:
 
 @dataclass(frozen=True)
 class Held:
-    """A tensor that no input reaches: a parameter, or what is computed from parameters."""
+    """A tensor that no input reaches: a parameter or a constant, or what is computed from them.
+
+    Args:
+        name: Its name in the graph.
+        tensor: Its numbers.
+        trained: Whether training changes them.
+    """
 
     name: str
     tensor: torch.Tensor
+    trained: bool
 
 
 @dataclass
@@ -62,6 +70,7 @@ class Importer:
             InputError: A call isn't supported (with its path), or shapes don't fit.
         """
         outputs: tuple[str, ...] = ()
+        expand(self.traced.graph)
         placeholders = [node for node in self.traced.graph.nodes if node.op == "placeholder"]
         if len(placeholders) != len(self.given):
             found = f"{len(placeholders)} inputs ({', '.join(node.name for node in placeholders)})"
@@ -82,7 +91,7 @@ class Importer:
     def _attribute(self, target: str) -> Any:
         path, _, leaf = target.rpartition(".")
         value = getattr(self.traced.get_submodule(path), leaf)
-        return Held(target, value) if isinstance(value, torch.Tensor) else value
+        return Held(target, value, isinstance(value, nn.Parameter)) if isinstance(value, torch.Tensor) else value
 
     def _outputs(self, node: fx.Node) -> tuple[str, ...]:
         result: object = self._known(node.args[0])
@@ -135,7 +144,8 @@ class Importer:
             raise InputError(f"call {node.name!r}", reason, "a value that does not depend on the batch") from error
         if isinstance(result, torch.Tensor):
             taken = {name for name, _ in chain(self.traced.named_parameters(), self.traced.named_buffers())}
-            return Held(_free(node.name, taken), result)
+            trained = any(isinstance(leaf, Held) and leaf.trained for leaf in _leaves((args, kwargs)))
+            return Held(_free(node.name, taken), result, trained)
         return result
 
     def _add(self, node: fx.Node, args: Any, kwargs: Any) -> str:
@@ -229,7 +239,10 @@ def _argument(name: str, item: Any) -> Any:
             other = next(element for element in items if not isinstance(element, Ref))
             raise InputError(f"layer {name!r}", f"{other} among tensors", "tensors that the inputs reach")
         return tensors[0] if tensors else tuple(items)
-    return Parameter(item.name, tuple(item.tensor.shape)) if isinstance(item, Held) else item
+    if not isinstance(item, Held):
+        return item
+    values = None if item.trained else item.tensor.detach().cpu().double().numpy()
+    return Parameter(item.name, tuple(item.tensor.shape), values)
 
 
 def _name(target: Any) -> str:

@@ -30,7 +30,11 @@ class Npz(Pass):
             background that an autoencoder learns; empty for all.
         classes: Name of an array with the class names, in label order; empty for none.
         normalize: "standard" subtracts the training split's mean per feature and divides by its standard
-            deviation, before the input quantizer; "none" leaves the inputs as they are.
+            deviation, before the input quantizer; "inside" leaves that to the network, which starts with it; "none"
+            leaves the inputs as they are.
+        formats: How the trigger sends the inputs, such as "ufixed<12,10>": one for each feature of the last axis,
+            inputs one after another, or one for all. Arrays of integers are then words. Where nothing is set, the
+            input quantizer gets allocate.pareto's input_bits.
     """
 
     data: Path
@@ -42,7 +46,8 @@ class Npz(Pass):
     classes: str = ""
     targets: str = ""
     train_classes: tuple[str, ...] = ()
-    normalize: Literal["standard", "none"] = "none"
+    normalize: Literal["standard", "inside", "none"] = "none"
+    formats: tuple[str, ...] = ()
 
     writes: ClassVar[tuple[str, ...]] = ("dataset",)
 
@@ -70,6 +75,7 @@ class Npz(Pass):
             where=str(self.data),
             targets="inputs" if self.targets == "inputs" else arrays.get(self.targets),
             train_classes=self.train_classes,
+            formats=self.formats,
         )
 
     def _labels(self, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:

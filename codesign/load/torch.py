@@ -1,10 +1,12 @@
 """`load.torch`: a torch network and its checkpoint become a graph."""
 
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from codesign.design import Dataset, Design
@@ -26,11 +28,14 @@ class Torch(Pass):
             or a module.
         checkpoint: Trained weights: safetensors, or a state_dict saved by torch.save (loaded with
             weights_only=True).
+        preprocess: Name in that file of the step before the network, which becomes part of it: a torch module, or what
+            makes one, without parameters; or a numpy function of the words that the trigger sends. Empty for none.
     """
 
     model: Path
     factory: str
     checkpoint: Path
+    preprocess: str = ""
 
     reads: ClassVar[tuple[str, ...]] = ("dataset",)
     writes: ClassVar[tuple[str, ...]] = ("graph", "notices")
@@ -45,42 +50,65 @@ class Torch(Pass):
         """Make the module, load its weights, trace it."""
         from codesign.load._checkpoint import load_checkpoint
 
-        module = self._module()
+        namespace = _execute(self.model)
+        module = self._module(namespace, self.factory)
         load_checkpoint(module, self.checkpoint)
-        graph, notices = graph_for(module, design.dataset)
+        step = self._step(namespace) if self.preprocess else None
+        graph, notices = graph_for(module, design.dataset, step)
         return {"graph": graph, "notices": notices}
 
-    def _module(self) -> "nn.Module":
+    def _named(self, namespace: Mapping[str, object], name: str) -> object:
         from torch import nn
 
-        namespace = _execute(self.model)
-        if self.factory not in namespace:
+        if name not in namespace:
             public = [name for name, value in namespace.items() if callable(value) or isinstance(value, nn.Module)]
-            raise InputError(str(self.model), f"no name {self.factory!r}", "", did_you_mean(self.factory, public))
-        made = namespace[self.factory]
+            raise InputError(str(self.model), f"no name {name!r}", "", did_you_mean(name, public))
+        return namespace[name]
+
+    def _step(self, namespace: Mapping[str, object]) -> "nn.Module | Callable[..., object]":
+        """The step before the network: what takes no argument makes it, other functions are it."""
+        given = self._named(namespace, self.preprocess)
+        if isinstance(given, FunctionType) and inspect.signature(given).parameters:
+            return given
+        return self._module(namespace, self.preprocess)
+
+    def _module(self, namespace: Mapping[str, object], name: str) -> "nn.Module":
+        from torch import nn
+
+        made = self._named(namespace, name)
         try:
             module = made if isinstance(made, nn.Module) else cast(Callable[[], object], made)()
         except (Exception, SystemExit) as error:
-            raise InputError(f"{self.model}, {self.factory}()", f"raised {type(error).__name__}: {error}") from error
+            raise InputError(f"{self.model}, {name}()", f"raised {type(error).__name__}: {error}") from error
         if not isinstance(module, nn.Module):
-            raise InputError(f"{self.model}, {self.factory}()", f"gave a {type(module).__name__}", "a torch.nn.Module")
+            raise InputError(f"{self.model}, {name}()", f"gave a {type(module).__name__}", "a torch.nn.Module")
         return module
 
 
-def graph_for(module: "nn.Module", dataset: Dataset) -> tuple[Graph, dict[str, str]]:
+def graph_for(
+    module: "nn.Module", dataset: Dataset, preprocess: "nn.Module | Callable[..., object] | None" = None
+) -> tuple[Graph, dict[str, str]]:
     """The graph of a module for given data, and the notices of its conversion.
+
+    Args:
+        module: The network.
+        dataset: Its data.
+        preprocess: A step before it, a torch module or a numpy function of words.
 
     Raises:
         InputError: The module can't be converted, its weights aren't finite, or the data doesn't fit it.
     """
     from codesign.load._checkpoint import check_finite
     from codesign.load._conversion import check_conversion, check_outputs
-    from codesign.load._fx import graph_from_module
+    from codesign.load._fx import rewritten
+    from codesign.load._preprocess import check_ranges, composed
 
     check_finite(module)
-    graph, notices = graph_from_module(module, [x.shape[1:] for x in dataset.inputs])
+    module, whole = composed(module, dataset, preprocess)
+    graph, notices = rewritten(whole)
     check_outputs(graph, dataset)
     check_conversion(module, graph, dataset)
+    check_ranges(graph, dataset)
     return graph, {f"load.{index}": notice for index, notice in enumerate(notices)}
 
 

@@ -1,13 +1,22 @@
 """Constants of the network: numbers that a few bits hold exactly."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import frexp, isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from codesign.arrays import IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
+from codesign.ops.op import Parameter, Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Most bits of a constant, its sign left out.
 BITS = 12
@@ -25,6 +34,15 @@ class Dyadic:
         """The number."""
         return self.code * 2.0**-self.fraction
 
+    @property
+    def values(self) -> npt.NDArray[np.float64]:
+        """The number, as an array that broadcasts against any tensor."""
+        return np.array(self.value)
+
+    def like(self, x: Tensor) -> float:
+        """What torch computes with."""
+        return self.value
+
     def at(self, fraction: int) -> int:
         """Its code at a finer fraction."""
         return self.code << (fraction - self.fraction)
@@ -32,6 +50,62 @@ class Dyadic:
     def codes(self) -> Codes:
         """As codes that broadcast against any tensor."""
         return Codes(np.array(self.code), self.fraction)
+
+    def negated(self) -> Dyadic:
+        """Minus the number."""
+        return Dyadic(-self.code, self.fraction)
+
+
+@dataclass(frozen=True)
+class Dyadics:
+    """Such numbers with one fraction, as where every feature has its own.
+
+    Args:
+        flat: Their codes, one after another.
+        fraction: Fraction bits of all.
+        shape: Their shape, which broadcasts against a tensor without its batch axis.
+    """
+
+    flat: tuple[int, ...]
+    fraction: int
+    shape: Shape
+
+    @classmethod
+    def of(cls, codes: IntArray, fraction: int) -> Dyadics:
+        """From an array of codes."""
+        return cls(tuple(codes.reshape(-1).tolist()), fraction, codes.shape)
+
+    @property
+    def code(self) -> IntArray:
+        """The codes, of their shape."""
+        return np.array(self.flat, np.int64).reshape(self.shape)
+
+    @property
+    def values(self) -> npt.NDArray[np.float64]:
+        """The numbers, of their shape."""
+        return np.ldexp(self.code.astype(np.float64), -self.fraction)
+
+    def like(self, x: Tensor) -> Tensor:
+        """What torch computes with."""
+        import torch
+
+        return torch.tensor(self.values).to(x)
+
+    def at(self, fraction: int) -> IntArray:
+        """Their codes at a finer fraction."""
+        return self.code << (fraction - self.fraction)
+
+    def codes(self) -> Codes:
+        """As codes that broadcast against a tensor."""
+        return Codes(self.code, self.fraction)
+
+    def negated(self) -> Dyadics:
+        """Minus the numbers."""
+        return Dyadics.of(-self.code, self.fraction)
+
+
+#: A constant of an operation: one number, or one for each feature.
+Constant = Dyadic | Dyadics
 
 
 ZERO, ONE = Dyadic(0, 0), Dyadic(1, 0)
@@ -72,3 +146,52 @@ def _rounded(number: float) -> tuple[int, int]:
     """Its mantissa in ``BITS`` bits, and its exponent."""
     mantissa, exponent = frexp(number)
     return round(mantissa * 2**BITS), exponent
+
+
+def constant(path: str, what: str, given: Any, rank: int) -> Constant:
+    """A constant of the network, one number or several.
+
+    Args:
+        path: The layer's name, for messages.
+        what: What the constant is, for messages.
+        given: A number, or a tensor that no input reaches.
+        rank: Axes of the tensor that it meets, the batch axis left out.
+
+    Raises:
+        InputError: It is learned, or a number takes more than ``BITS`` bits, or there is one for each sample.
+    """
+    if not isinstance(given, Parameter):
+        return dyadic(path, what, given)
+    if given.values is None:
+        hint = "bring it into a layer's weights, or make it a buffer"
+        raise InputError(f"layer {path!r}", f"{what} {given.name!r}, which is learned", "a constant", hint)
+    values = np.asarray(given.values, np.float64)
+    if values.size == 1:
+        return dyadic(path, what, values.item())
+    if values.ndim > rank + (values.shape[0] == 1):
+        found = f"{what} tensor of shape {list(values.shape)}"
+        raise InputError(f"layer {path!r}", found, f"at most {rank} axes, the batch left out")
+    return dyadics([dyadic(path, what, value) for value in values.reshape(-1).tolist()], values.shape[-rank:])
+
+
+def dyadics(numbers: Sequence[Dyadic], shape: Shape) -> Dyadics:
+    """Numbers side by side, at the finest fraction of all."""
+    fraction = max(number.fraction for number in numbers if number.code or number is numbers[0])
+    codes = [number.at(fraction) if number.code else 0 for number in numbers]
+    return Dyadics(tuple(codes), fraction, shape)
+
+
+def require_fit(name: str, what: str, given: Constant | None, shape: Shape) -> None:
+    """Refuse constants that don't go along with a tensor.
+
+    Raises:
+        InputError: Their shape doesn't fit its shape, or would enlarge it.
+    """
+    if isinstance(given, Dyadics) and not fits(given.shape, shape):
+        found = f"{what} of shape {list(given.shape)} for a tensor of shape {list(shape)}"
+        raise InputError(f"layer {name!r}", found, "one number for all, or for each element of its last axes")
+
+
+def fits(own: Shape, shape: Shape) -> bool:
+    """Whether one shape broadcasts against another without enlarging it."""
+    return len(own) <= len(shape) and all(one in (1, other) for one, other in zip(own[::-1], shape[::-1], strict=False))

@@ -11,7 +11,7 @@ from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._broadcast import aligned, joined, largest, summed
 from codesign.ops._dyadic import Dyadic
-from codesign.ops.affine import Affine, affine, negated, with_number
+from codesign.ops.affine import Affine, affine, with_number
 from codesign.ops.identity import Identity
 from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
@@ -101,7 +101,7 @@ class Sub(Op):
         number, _ = with_number(call, "a tensor minus")
         if number is None:
             return cls()
-        return Affine(Dyadic(-1, 0), number) if reverse or call.first == 1 else affine(offset=negated(number))
+        return Affine(Dyadic(-1, 0), number) if reverse or call.first == 1 else affine(offset=number.negated())
 
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> Op:

@@ -1,4 +1,4 @@
-"""A tensor times a number, plus a number."""
+"""A tensor times a constant, plus a constant."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._broadcast import aligned, largest
-from codesign.ops._dyadic import ONE, ZERO, Dyadic, dyadic, few_bits
+from codesign.ops._broadcast import aligned
+from codesign.ops._dyadic import ONE, ZERO, Constant, Dyadic, constant, dyadic, few_bits, require_fit
 from codesign.ops._onnx import onnx_affine
 from codesign.ops.batchnorm import BatchNorm
 from codesign.ops.identity import Identity
-from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, Parameter, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Affine(Op):
-    """``scale * x + offset`` with two constants.
+    """``scale * x + offset`` with two constants, for the whole tensor or for each feature.
 
     Args:
-        scale: A number that few bits hold.
+        scale: A number that few bits hold, or several.
         offset: Another one.
     """
 
-    scale: Dyadic = ONE
-    offset: Dyadic = ZERO
+    scale: Constant = ONE
+    offset: Constant = ZERO
 
     kind: ClassVar[str] = "affine"
     torch_targets: ClassVar[tuple[str, ...]] = (
@@ -53,8 +53,8 @@ class Affine(Op):
             found = f"a division with {', '.join(more)}" if more else "a division by a tensor"
             raise InputError(f"layer {call.path!r}", found, "a tensor divided by a number")
         number = given["other"]
-        one_over = 1 / number if isinstance(number, int | float) and number else number
-        return affine(scale=dyadic(call.path, f"a tensor divided by {number}, that is times", one_over))
+        what = f"a tensor divided by {number.name if isinstance(number, Parameter) else number}, that is times"
+        return affine(scale=constant(call.path, what, _one_over(number), len(call.shapes[0])))
 
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> Affine | Identity | BatchNorm:
@@ -75,15 +75,17 @@ class Affine(Op):
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The input's shape."""
+        require_fit(name, "factors", self.scale, inputs[0])
+        require_fit(name, "offsets", self.offset, inputs[0])
         return inputs[0]
 
     def signed(self, inputs: list[bool]) -> bool:
         """Unless nothing of it can be negative."""
-        return inputs[0] or self.scale.code < 0 or self.offset.code < 0
+        return inputs[0] or bool(np.any(self.scale.values < 0) or np.any(self.offset.values < 0))
 
     def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
         """``x * scale + offset``."""
-        return inputs[0] * self.scale.value + self.offset.value
+        return inputs[0] * self.scale.like(inputs[0]) + self.offset.like(inputs[0])
 
     def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
         """Exact at the finer fraction of product and offset."""
@@ -98,30 +100,32 @@ class Affine(Op):
 
     def magnitude(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> float:
         """Of the product and the offset together."""
-        (product,), fraction = largest(inputs)
-        fraction += self.scale.fraction
+        x = inputs[0]
+        fraction = x.fraction + self.scale.fraction
         finest = max(fraction, self.offset.fraction)
-        return product * abs(self.scale.code) * 2.0 ** (finest - fraction) + abs(self.offset.value) * 2.0**finest
+        products = np.maximum(-x.low.astype(np.float64), x.high) * np.abs(self.scale.code) * 2.0 ** (finest - fraction)
+        return float(np.max(np.abs(products) + np.abs(self.offset.values) * 2.0**finest))
 
     def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
         """Mul and Add, or one of them."""
         scaled = inputs[0]
         if self.scale != ONE:
             product = output if self.offset == ZERO else f"{output}.product"
-            factor = writer.constant(f"{name}.scale", np.array(self.scale.value))
+            factor = writer.constant(f"{name}.scale", self.scale.values)
             scaled = writer.add("Mul", [scaled, factor], product, name)
         if self.offset != ZERO:
-            shift = writer.constant(f"{name}.offset", np.array(self.offset.value))
+            shift = writer.constant(f"{name}.offset", self.offset.values)
             writer.add("Add", [scaled, shift], output, name if scaled == inputs[0] else f"{name}.add")
 
     def pull_back(
         self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]
     ) -> list[Tensor]:
         """Times the scale."""
-        return [gradients * self.scale.value]
+        return [gradients * self.scale.like(gradients)]
 
     def _ends(self, x: Interval) -> tuple[IntArray, IntArray]:
-        return (x.high, x.low) if self.scale.code < 0 else (x.low, x.high)
+        down = np.asarray(self.scale.code) < 0
+        return np.where(down, x.high, x.low), np.where(down, x.low, x.high)
 
     def _plus(self, products: IntArray, fraction: int) -> Codes:
         if self.offset == ZERO:
@@ -130,20 +134,20 @@ class Affine(Op):
         return Codes(product.values + offset.values, finest)
 
 
-def affine(scale: Dyadic = ONE, offset: Dyadic = ZERO) -> Affine | Identity:
+def affine(scale: Constant = ONE, offset: Constant = ZERO) -> Affine | Identity:
     """The operation, or none where it does nothing."""
     return Identity() if (scale, offset) == (ONE, ZERO) else Affine(scale, offset)
 
 
-def with_number(call: TorchCall, what: str) -> tuple[Dyadic | None, dict[str, Any]]:
-    """The number that a call of two operands is given in place of a tensor, and its other options.
+def with_number(call: TorchCall, what: str) -> tuple[Constant | None, dict[str, Any]]:
+    """The constant that a call of two operands is given in place of a tensor, and its other options.
 
     Args:
         call: Of an operator, a function or a method.
         what: What a number does there, for messages, as in "a tensor plus".
 
     Returns:
-        The number, or None where both operands are tensors.
+        The constant, or None where both operands are tensors.
 
     Raises:
         InputError: It is no number that few bits hold, or the sum is weighted.
@@ -151,14 +155,18 @@ def with_number(call: TorchCall, what: str) -> tuple[Dyadic | None, dict[str, An
     options = dict(call.keywords)
     if options.pop("alpha", 1) != 1:
         raise InputError(f"layer {call.path!r}", f"a sum with alpha {call.keywords['alpha']}", "alpha 1")
+    rank = len(call.shapes[0])
     if len(call.shapes) > 1:
         return None, options
-    numbers = [*call.arguments, *(options.pop(key) for key in ("other", "input") if key in options)]
+    numbers: list[Any] = [*call.arguments, *(options.pop(key) for key in ("other", "input") if key in options)]
     if len(numbers) != 1:
         raise InputError(f"layer {call.path!r}", f"{len(numbers) + 1} operands", "two")
-    return dyadic(call.path, what, numbers[0]), options
+    return constant(call.path, what, numbers[0], rank), options
 
 
-def negated(number: Dyadic) -> Dyadic:
-    """Minus a number."""
-    return replace(number, code=-number.code)
+def _one_over(given: Any) -> Any:
+    """The reciprocal of a number, or of a constant tensor's; what is neither, or zero, as it is."""
+    if isinstance(given, Parameter):
+        values = given.values
+        return given if values is None or not np.all(values) else replace(given, values=1 / np.asarray(values))
+    return 1 / given if isinstance(given, int | float) and given else given

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._dyadic import Dyadic, dyadic
+from codesign.ops._dyadic import Constant, Dyadics, constant, require_fit
 from codesign.ops._onnx import check_single
 from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
@@ -29,6 +29,8 @@ OPTIONS: Mapping[str, tuple[tuple[str, str], dict[str, float]]] = {
     "clamp": (("min", "max"), {}),
     "clamp_min": (("min", ""), {}),
     "clamp_max": (("max", ""), {}),
+    "maximum": (("min", ""), {}),
+    "minimum": (("max", ""), {}),
 }
 
 
@@ -37,12 +39,12 @@ class Clip(Op):
     """``min(max(x, low), high)``.
 
     Args:
-        low: The least value; None for no limit.
-        high: The largest value; None for no limit.
+        low: The least value, or one for each feature; None for no limit.
+        high: The largest value, likewise; None for no limit.
     """
 
-    low: Dyadic | None
-    high: Dyadic | None
+    low: Constant | None
+    high: Constant | None
 
     kind: ClassVar[str] = "clip"
     arithmetic: ClassVar[bool] = False
@@ -50,6 +52,7 @@ class Clip(Op):
     torch_targets: ClassVar[tuple[str, ...]] = (
         *("nn.Hardtanh", "nn.ReLU6", "F.hardtanh", "F.hardtanh_", "F.relu6", "F.relu6_"),
         *("torch.clamp", "torch.clamp_", "torch.clip", "torch.clip_", "torch.clamp_min", "torch.clamp_max"),
+        *("torch.maximum", "torch.minimum"),
         *("Tensor.clamp", "Tensor.clamp_", "Tensor.clip", "Tensor.clip_", "Tensor.clamp_min", "Tensor.clamp_max"),
     )
     onnx_types: ClassVar[tuple[str, ...]] = ("Clip", "Max", "Min")
@@ -60,7 +63,12 @@ class Clip(Op):
         word = call.target.partition(".")[2].lower().rstrip("_").replace("clip", "clamp")
         names, defaults = OPTIONS[word]
         given = defaults | call.options(*names)
-        return cls._between(call.path, given.get("min_val", given.get("min")), given.get("max_val", given.get("max")))
+        found = (given.get("min_val", given.get("min")), given.get("max_val", given.get("max")))
+        if len(call.shapes) != 1 or found == (None, None):
+            raise InputError(
+                f"layer {call.path!r}", f"{len(call.shapes)} tensors and no limit", "one with a constant limit"
+            )
+        return cls._between(call.path, *found, len(call.shapes[0]))
 
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> Clip:
@@ -72,34 +80,42 @@ class Clip(Op):
         low, high = numbers.get(1, -inf), numbers.get(2, inf)
         if call.op_type != "Clip":
             low, high = (max(numbers.values()), inf) if call.op_type == "Max" else (-inf, min(numbers.values()))
-        return cls._between(call.name, low if low > -LARGEST else None, high if high < LARGEST else None)
+        ends = low if low > -LARGEST else None, high if high < LARGEST else None
+        return cls._between(call.name, *ends, len(call.shapes[0]))
 
     @classmethod
-    def _between(cls, path: str, lowest: float | None, highest: float | None) -> Clip:
+    def _between(cls, path: str, lowest: Any, highest: Any, rank: int) -> Clip:
         """With limits as dyadic numbers.
 
         Raises:
-            InputError: They take too many bits, or the lower one comes last.
+            InputError: They take too many bits, or a lower one comes last.
         """
-        low, high = (None if value is None else dyadic(path, "a limit at", value) for value in (lowest, highest))
-        if low is not None and high is not None and low.value > high.value:
-            raise InputError(f"layer {path!r}", f"limits {low.value} to {high.value}", "the lower one first")
+        low, high = (
+            None if value is None else constant(path, "a limit at", value, rank) for value in (lowest, highest)
+        )
+        if low is not None and high is not None and np.any(low.values > high.values):
+            found = f"limits {low.values.tolist()} to {high.values.tolist()}"
+            raise InputError(f"layer {path!r}", found, "the lower one first")
         return cls(low, high)
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The input's shape."""
+        require_fit(name, "limits", self.low, inputs[0])
+        require_fit(name, "limits", self.high, inputs[0])
         return inputs[0]
 
     def signed(self, inputs: list[bool]) -> bool:
         """As the input, where the limits leave that side of zero."""
-        if self.high is not None and self.high.code < 0:
+        if self.high is not None and np.any(self.high.values < 0):
             return True
-        return inputs[0] and (self.low is None or self.low.code < 0)
+        return inputs[0] and (self.low is None or bool(np.any(self.low.values < 0)))
 
     def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
         """``torch.clamp``."""
-        limits = [None if limit is None else limit.value for limit in (self.low, self.high)]
-        return inputs[0].clamp(*limits)
+        x = inputs[0]
+        for limit, clamp in ((self.low, x.__class__.clamp_min), (self.high, x.__class__.clamp_max)):
+            x = x if limit is None else clamp(x, limit.like(x))
+        return x
 
     def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
         """Exact at the finest fraction of input and limits."""
@@ -116,17 +132,23 @@ class Clip(Op):
     def magnitude(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> float:
         """Of the input and the limits, which are compared."""
         x = inputs[0]
-        limits = [abs(limit.value) for limit in (self.low, self.high) if limit is not None]
+        limits = [float(np.max(np.abs(limit.values))) for limit in (self.low, self.high) if limit is not None]
         own = float(max(-int(x.low.min()), int(x.high.max()))) * 2.0**-x.fraction
         return max([own, *limits]) * 2.0 ** self._finest(x.fraction)
 
     def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
-        """One Clip node, or Max or Min where there is one limit."""
+        """One Clip node; Max, Min or both where there is one limit, or one for each feature."""
         ends = {"low": self.low, "high": self.high}
         given = {end: limit for end, limit in ends.items() if limit is not None}
-        limits = [writer.constant(f"{name}.{end}", np.array(limit.value)) for end, limit in given.items()]
-        kind = "Clip" if len(limits) == 2 else {"low": "Max", "high": "Min"}[next(iter(given))]
-        writer.add(kind, [inputs[0], *limits], output, name)
+        limits = [writer.constant(f"{name}.{end}", limit.values) for end, limit in given.items()]
+        several = any(isinstance(limit, Dyadics) for limit in given.values())
+        if len(limits) == 2 and not several:
+            writer.add("Clip", [inputs[0], *limits], output, name)
+        elif len(limits) == 2:
+            raised = writer.add("Max", [inputs[0], limits[0]], f"{output}.raised", f"{name}.max")
+            writer.add("Min", [raised, limits[1]], output, name)
+        else:
+            writer.add({"low": "Max", "high": "Min"}[next(iter(given))], [inputs[0], *limits], output, name)
 
     def pull_back(
         self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]

@@ -153,7 +153,8 @@ class Conv(Op):
         """One Conv node."""
         weight = writer.parameter(self.weight)
         bias = [] if self.bias is None else [writer.parameter(self.bias)]
-        options = self.windows.onnx_attributes() | {"dilations": self.windows.dilation, "group": self.groups}
+        options: dict[str, Any] = {"dilations": self.windows.dilation, "group": self.groups}
+        options |= self.windows.onnx_attributes()
         writer.add("Conv", [inputs[0], weight, *bias], output, name, **options)
 
     def work(self, inputs: list[Shape], output: Shape) -> Work:

@@ -34,10 +34,17 @@ class BatchSize:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter that a traced call is given directly: its name in the graph, and its shape."""
+    """A parameter or constant that a traced call is given directly.
+
+    Args:
+        name: Its name in the graph.
+        shape: Its shape.
+        values: Its numbers, float64, if training does not change them.
+    """
 
     name: str
     shape: Shape
+    values: FloatArray | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -216,8 +223,19 @@ class QonnxWriter(Protocol):
         """Write a constant: integers as int64 (shapes, axes), reals as floats; returns its name in the file."""
         ...
 
-    def add(self, op_type: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> str:
-        """Write one ONNX node whose output has the operation's shape, of int64 after a Cast; returns ``output``."""
+    def add(
+        self, op_type: str, inputs: Sequence[str], output: str, name: str, shape: Shape | None = None, **attributes: Any
+    ) -> str:
+        """Write one ONNX node, its output of int64 after a Cast; returns ``output``.
+
+        Args:
+            op_type: Name of the ONNX operator.
+            inputs: Names of the tensors that it reads.
+            output: Name of the tensor that it writes.
+            name: Name of the node.
+            shape: Shape of the output without the batch axis, if it is not the operation's.
+            attributes: Attributes of the node.
+        """
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -111,7 +111,11 @@ class Upsample(Op):
     def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
         """One Resize node."""
         scales = writer.constant(f"{name}.scales", np.array([1.0, 1.0, *self.factors]))
-        nearest = {"coordinate_transformation_mode": "asymmetric", "mode": "nearest", "nearest_mode": "floor"}
+        nearest: dict[str, Any] = {
+            "coordinate_transformation_mode": "asymmetric",
+            "mode": "nearest",
+            "nearest_mode": "floor",
+        }
         writer.add("Resize", [inputs[0], "", scales], output, name, **nearest)
 
     def pull_back(

@@ -20,7 +20,7 @@ from codesign.errors import ContractError
 #: Operation kinds of nodes with weights, and the axis of their weights that tells output channels apart.
 WEIGHTED = {"MatMul": ("linear", 1), "Conv": ("conv", 0)}
 #: Nodes that only move data, so that bits pass through.
-MOVES = ("Flatten", "Pad", "Reshape", "Resize", "Transpose")
+MOVES = ("Flatten", "Pad", "Reshape", "Resize", "Slice", "Transpose")
 #: Starts the metadata property with the widths of each channel of a weight, a JSON list, before the weight's name.
 WIDTHS = "widths:"
 FLOAT32_BITS = 24
@@ -115,10 +115,19 @@ class _File:
         quants = [node for name in given for node in self.model.graph.node if name in node.input]
         for step in self.steps:
             kind = self.producers[step.output].op_type
-            if step.weighted or kind == "Gather" or (kind == "Mul" and len(step.inputs) == 2):
+            if (
+                step.weighted
+                or (kind == "Gather" and self.of_codes(step.output))
+                or (kind == "Mul" and len(step.inputs) == 2)
+            ):
                 quants += [self.quant_before(name) for name in step.inputs]
         for name, quant in {self.name(quant): quant for quant in quants}.items():
             yield Activation(name, prod(self.shapes[quant.output[0]]), self.bits(quant))
+
+    def of_codes(self, output: str) -> bool:
+        """Whether a table has an entry for each code of a quantized tensor; else it is one of the user's own."""
+        cast = self.producers[self.producers[output].input[1]]
+        return self.producers.get(f"{output}.code") is not None and cast.input[0] == f"{output}.code"
 
     def name(self, quant: onnx.NodeProto) -> str:
         """A quantized tensor's name; the network input's own for what is made of it."""

@@ -141,8 +141,10 @@ def _input(design: Design) -> dict[str, Any]:
     dataset = design.dataset
     normalization = None
     if dataset.mean is not None and dataset.scale is not None:
+        outside = "before the input quantizer, outside the firmware: (x - mean) / scale"
+        inside = "inside the firmware: offsets and powers of two first, the rest in the first layer's weights"
         normalization = {
-            "applied": "before the input quantizer, outside the firmware: (x - mean) / scale",
+            "applied": inside if dataset.inside else outside,
             "mean": [mean.tolist() for mean in dataset.mean],
             "scale": [scale.tolist() for scale in dataset.scale],
         }

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations, prune
 from codesign.design import Dataset
 from codesign.errors import InputError
 from codesign.load._dataset import make_dataset
-from codesign.load.torch import Torch, graph_for
+from codesign.load.torch import Torch, _execute, graph_for
 
 
 def dataset() -> Dataset:
@@ -122,7 +122,7 @@ def test_a_model_file_that_ends_the_program_does_not(line: str, tmp_path: Path) 
     (tmp_path / "model.py").write_text(f"{line}\n")
     (tmp_path / "w.safetensors").write_bytes(b"")
     with pytest.raises(InputError, match="raised"):
-        Torch(tmp_path / "model.py", "Net", tmp_path / "w.safetensors")._module()
+        Torch(tmp_path / "model.py", "Net", tmp_path / "w.safetensors")._module(_execute(tmp_path / "model.py"), "Net")
 
 
 def test_two_projects_with_neighbours_of_one_name(tmp_path: Path) -> None:
@@ -131,5 +131,6 @@ def test_two_projects_with_neighbours_of_one_name(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "sizes.py").write_text(f"SIZE = {size}\n")
         (folder / "model.py").write_text("from sizes import SIZE\nfrom torch import nn\nNET = nn.Linear(SIZE, 3)\n")
-        module = Torch(folder / "model.py", "NET", folder / "w.safetensors")._module()
+        step = Torch(folder / "model.py", "NET", folder / "w.safetensors")
+        module = step._module(_execute(step.model), step.factory)
         assert module.in_features == size
