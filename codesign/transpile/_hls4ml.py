@@ -1,6 +1,7 @@
 """Driving hls4ml: names that C++ takes, every precision set by us and checked afterwards."""
 
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from codesign.errors import ContractError
 from codesign.quantized import Quantized
 from codesign.target import Target
+from codesign.transpile._firmware import BACKENDS, Firmware
 from codesign.transpile._layers import Layers
 from codesign.transpile._types import ap_type
 
@@ -77,13 +79,16 @@ def expected_types(quantized: Quantized) -> dict[str, str]:
     return {node.name: ap_type(ranges[node.output].smallest_format()) for node in quantized.graph.nodes}
 
 
-def convert(model: onnx.ModelProto, quantized: Quantized, target: Target, project: str, folder: Path) -> ModelGraph:
+def convert(
+    model: onnx.ModelProto, quantized: Quantized, target: Target, firmware: Firmware, project: str, folder: Path
+) -> ModelGraph:
     """An hls4ml model with every precision set.
 
     Args:
         model: The QONNX model.
         quantized: The integer network that it was written from.
         target: Part and clock.
+        firmware: What is asked for.
         project: Name of the project and its top function.
         folder: Where the project will be written.
 
@@ -97,11 +102,11 @@ def convert(model: onnx.ModelProto, quantized: Quantized, target: Target, projec
     config: dict[str, Any] = hls4ml.utils.config.create_config(
         output_dir=str(folder),
         project_name=project,
-        backend="Vitis",
-        io_type="io_parallel",
-        part=target.part,
+        backend=firmware.backend,
+        io_type=firmware.io_type,
+        part=firmware.part or target.part,
         clock_period=target.clock_ns,
-        write_weights_txt=False,
+        **({} if firmware.backend == "Catapult" else {"write_weights_txt": False}),
     )
     config["HLSConfig"] = {
         "Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1, "Strategy": "Latency"},
@@ -117,9 +122,8 @@ def _check_precisions(model: ModelGraph, precisions: Mapping[str, Mapping[str, s
     for layer in model.get_layers():
         for what, wanted in precisions.get(layer.name, {}).items():
             kind = layer.get_attr(f"{what}_t")
-            found = None if kind is None else kind.precision.definition_cpp()
-            if found not in (None, wanted):
-                raise ContractError(f"hls4ml layer {layer.name}", f"{what} of type {found}", wanted)
+            if kind is not None and kind.precision != model.config.backend.convert_precision_string(wanted):
+                raise ContractError(f"hls4ml layer {layer.name}", f"{what} of type {kind.precision}", wanted)
 
 
 def write_project(model: ModelGraph, project: str, folder: Path) -> None:
@@ -128,6 +132,11 @@ def write_project(model: ModelGraph, project: str, folder: Path) -> None:
     stamp = str(model.config.config["Stamp"])
     script = folder / "build_lib.sh"
     script.write_text(script.read_text().replace("-${LIB_STAMP}", "").replace(stamp, project))
+    bridge = folder / f"{project}_bridge.cpp"
+    if bridge.exists():  # Catapult's reads the weights from files as it starts
+        bridge.write_text(bridge.read_text().replace(f"{folder}/", ""))
+    for cache in list(folder.rglob("__pycache__")):
+        shutil.rmtree(cache)
     config = dict(model.config.config) | {"OnnxModel": "../network.qonnx.onnx", "OutputDir": ".", "Stamp": project}
     (folder / "hls4ml_config.yml").write_text(yaml.safe_dump(_plain(config)))
 

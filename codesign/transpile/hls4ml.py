@@ -11,14 +11,15 @@ from codesign.capture import output_to
 from codesign.design import Artifact, Design
 from codesign.errors import CodesignError, InputError, ToolError
 from codesign.passes import Context, Pass
+from codesign.transpile._firmware import BACKENDS, Firmware
 
 #: C++17: the newest standard that the project's headers and every g++ since 7 agree on.
-FLAGS = ("-O3", "-fPIC", "-std=c++17", "-fno-gnu-unique", "-w", "-Ifirmware/ap_types")
+FLAGS = ("-O3", "-fPIC", "-std=c++17", "-fno-gnu-unique", "-w")
 
 
 @dataclass(frozen=True)
-class Hls4ml(Pass):
-    """Convert the QONNX file with hls4ml (Vitis backend, io_parallel, latency strategy) and compile its simulation.
+class Hls4ml(Firmware, Pass):
+    """Convert the QONNX file with hls4ml and compile its simulation.
 
     Every precision is set from the integer network: accumulators are exactly as wide as interval arithmetic proves
     necessary. The simulation library is what `verify.exact` runs.
@@ -71,7 +72,7 @@ class Hls4ml(Pass):
                     model = onnx.load_model_from_string(
                         context.store.path(design.artifacts["qonnx"].digest).read_bytes()
                     )
-                    converted = convert(model, design.quantized, design.target, self.project, folder)
+                    converted = convert(model, design.quantized, design.target, self, self.project, folder)
                     write_project(converted, self.project, folder)
             except CodesignError:
                 raise
@@ -84,11 +85,12 @@ class Hls4ml(Pass):
     def _compile(self, folder: Path, log: Path, context: Context) -> None:
         """The simulation library, ``firmware/PROJECT.so``."""
         parts = {"firmware.o": f"firmware/{self.project}.cpp", "bridge.o": f"{self.project}_bridge.cpp"}
+        flags = [*FLAGS, *(f"-I{folder}" for folder in BACKENDS[self.backend].includes)]
         for index, (output, source) in enumerate(parts.items(), 1):
             context.progress(f"{self.compiler}: {source}", index, 4)
-            tools.run([self.compiler, *FLAGS, "-c", source, "-o", output], folder, log, self.timeout_s)
+            tools.run([self.compiler, *flags, "-c", source, "-o", output], folder, log, self.timeout_s)
         library = f"firmware/{self.project}.so"
-        tools.run([self.compiler, *FLAGS, "-shared", *parts, "-o", library], folder, log, self.timeout_s)
+        tools.run([self.compiler, *flags, "-shared", *parts, "-o", library], folder, log, self.timeout_s)
         for output in parts:
             (folder / output).unlink()
         context.progress(f"{self.compiler}: linked", 4, 4)

@@ -146,10 +146,11 @@ def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes], 
         sys.executable,
         "-m",
         "codesign.verify._simulate",
-        libraries[0],
-        work / "inputs.npz",
-        work / "outputs.npz",
+        libraries[0].resolve(),
+        (work / "inputs.npz").resolve(),
+        (work / "outputs.npz").resolve(),
     ]
-    tools.run([*command, *map(str, sizes)], work, work / "simulation.log", SIMULATION_TIMEOUT_S, tools.python_path())
+    # In the project's folder: some firmware reads its weights from files there as it starts.
+    tools.run([*command, *map(str, sizes)], folder, work / "simulation.log", SIMULATION_TIMEOUT_S, tools.python_path())
     with np.load(work / "outputs.npz", allow_pickle=False) as found:
         return [found[name] for name in found], "C++ simulation"
