@@ -29,7 +29,7 @@ GLOBAL: dict[int, type[nn.Module]] = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvg
 STAGES = (
     *("conv", "strided", "dilated", "depthwise", "pointwise", "relu", "maxpool", "avgpool", "residual", "projected"),
     *("leaky", "clamp", "relu6", "sigmoid", "tanh", "difference", "gated", "concat", "padded", "upsample", "affine"),
-    *("last_axis", "averaged", "shared", "reshape", "weighted_sum"),
+    *("last_axis", "averaged", "shared", "reshape", "weighted_sum", "halved"),
 )
 
 
@@ -174,6 +174,9 @@ def module_of(plan: Plan) -> tuple[nn.Module, Shape]:
                 layers.append(Apply(FUNCTIONS[name]))
             case "maxpool" if halved < 2:
                 layers.append(MAXPOOL[rank](3, 2, 1))
+                halved += 1
+            case "halved" if halved < 2:
+                layers.append(MAXPOOL[rank](2))
                 halved += 1
             case "avgpool" if halved < 2:
                 layers.append(AVGPOOL[rank](2) if relu else AVGPOOL[rank](4, 2, 1))

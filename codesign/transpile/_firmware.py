@@ -8,13 +8,17 @@ IoType = Literal["io_parallel", "io_stream"]
 Strategy = Literal["latency", "resource", "distributed_arithmetic"]
 
 
+#: File of a project: for inputs and outputs, in order, which of the network's axes each of the firmware's is.
+PORTS = "ports.json"
+
+
 @dataclass(frozen=True)
 class Firmware:
     """Options of hls4ml's projects.
 
     Args:
         backend: Whose compiler the C++ is for.
-        io_type: ``io_parallel``: a whole input at once; ``io_stream``: the last axis at once, positions one after another.
+        io_type: ``io_parallel``: a whole input at once; ``io_stream``: positions one after another.
         part: Part number; empty for the target's.
     """
 
@@ -56,7 +60,7 @@ BACKENDS: dict[BackendName, Backend] = {
     "Catapult": Backend(
         _AMD,
         "xcvu13p-flga2577-2-e",
-        tuple(f"firmware/{name}" for name in ("ac_types/include", "ac_math/include", "ac_simutils/include", "nnet_utils")),
+        (*(f"firmware/ac_{name}/include" for name in ("types", "math", "simutils")), "firmware/nnet_utils"),
         numbers="ac",
     ),
     "oneAPI": Backend(_INTEL, "Agilex7", compiler="icpx", numbers="ac"),

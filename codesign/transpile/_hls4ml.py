@@ -1,5 +1,6 @@
 """Driving hls4ml: names that C++ takes, every precision set by us and checked afterwards."""
 
+import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,15 +12,18 @@ import onnx
 import yaml
 
 from codesign.errors import ContractError
+from codesign.ops.op import Shape
 from codesign.quantized import Quantized
 from codesign.target import Target
-from codesign.transpile._firmware import BACKENDS, Firmware
+from codesign.transpile._firmware import PORTS, Firmware
 from codesign.transpile._layers import Layers
 from codesign.transpile._types import ap_type
 
 #: hls4ml and its models carry no types.
 hls4ml: Any = import_module("hls4ml")
 ModelGraph = Any
+#: For inputs and outputs, in order, which of the network's axes each of the firmware's is.
+Ports = dict[str, list[Shape]]
 
 #: Words that a C++ identifier must not be, among those that a layer could be called.
 _WORDS = (
@@ -81,8 +85,8 @@ def expected_types(quantized: Quantized) -> dict[str, str]:
 
 def convert(
     model: onnx.ModelProto, quantized: Quantized, target: Target, firmware: Firmware, project: str, folder: Path
-) -> ModelGraph:
-    """An hls4ml model with every precision set.
+) -> tuple[ModelGraph, Ports]:
+    """An hls4ml model with every precision set, and the order of the axes of its inputs and outputs.
 
     Args:
         model: The QONNX model.
@@ -97,7 +101,7 @@ def convert(
     """
     copy, nodes = renamed(model)
     types = {nodes[name]: kind for name, kind in expected_types(quantized).items()}
-    layers = Layers(copy, types)
+    layers = Layers(copy, types, firmware.streamed)
     inputs, outputs = layers.run()
     config: dict[str, Any] = hls4ml.utils.config.create_config(
         output_dir=str(folder),
@@ -114,7 +118,7 @@ def convert(
     }
     converted = hls4ml.model.graph.ModelGraph.from_layer_list(config, layers.layers, inputs, outputs)
     _check_precisions(converted, layers.precisions)
-    return converted
+    return converted, layers.ports()
 
 
 def _check_precisions(model: ModelGraph, precisions: Mapping[str, Mapping[str, str]]) -> None:
@@ -122,13 +126,18 @@ def _check_precisions(model: ModelGraph, precisions: Mapping[str, Mapping[str, s
     for layer in model.get_layers():
         for what, wanted in precisions.get(layer.name, {}).items():
             kind = layer.get_attr(f"{what}_t")
-            if kind is not None and kind.precision != model.config.backend.convert_precision_string(wanted):
+            asked = model.config.backend.convert_precision_string(wanted)
+            # Catapult pools in wider sums than asked for
+            wider = what == "accum" and kind and kind.precision.integer >= asked.integer
+            wider = wider and kind.precision.fractional >= asked.fractional and kind.precision.signed >= asked.signed
+            if kind is not None and kind.precision != asked and not wider:
                 raise ContractError(f"hls4ml layer {layer.name}", f"{what} of type {kind.precision}", wanted)
 
 
-def write_project(model: ModelGraph, project: str, folder: Path) -> None:
+def write_project(model: ModelGraph, ports: Ports, project: str, folder: Path) -> None:
     """Write the project, free of everything that would differ from run to run (stamps, paths)."""
     model.write()
+    (folder / PORTS).write_text(json.dumps(ports, indent=1) + "\n")
     stamp = str(model.config.config["Stamp"])
     script = folder / "build_lib.sh"
     script.write_text(script.read_text().replace("-${LIB_STAMP}", "").replace(stamp, project))

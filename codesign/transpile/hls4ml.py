@@ -72,8 +72,8 @@ class Hls4ml(Firmware, Pass):
                     model = onnx.load_model_from_string(
                         context.store.path(design.artifacts["qonnx"].digest).read_bytes()
                     )
-                    converted = convert(model, design.quantized, design.target, self, self.project, folder)
-                    write_project(converted, self.project, folder)
+                    converted, ports = convert(model, design.quantized, design.target, self, self.project, folder)
+                    write_project(converted, ports, self.project, folder)
             except CodesignError:
                 raise
             except Exception as error:

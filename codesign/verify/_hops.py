@@ -1,5 +1,6 @@
 """Running the representations side by side, and counting the input vectors on which their integers differ."""
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from codesign.errors import ContractError
 from codesign.export._writer import QONNX_DOMAIN
 from codesign.fixed import Codes
 from codesign.quantized import FLOAT32_BITS, Quantized
+from codesign.transpile._firmware import PORTS
 
 #: Longest time that a simulation of the test split may take.
 SIMULATION_TIMEOUT_S = 3600.0
@@ -141,7 +143,9 @@ def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes], 
     shapes = quantized.graph.shapes()
     sizes = [int(np.prod(shapes[name])) for name in quantized.graph.outputs]
     count = len(inputs[0].values)
-    np.savez(work / "inputs.npz", *(codes.real().reshape(count, -1) for codes in inputs))
+    ports: dict[str, list[list[int]]] = json.loads((folder / PORTS).read_text())
+    given = [_permuted(codes.real(), axes) for codes, axes in zip(inputs, ports["inputs"], strict=True)]
+    np.savez(work / "inputs.npz", *(values.reshape(count, -1) for values in given))
     command = [
         sys.executable,
         "-m",
@@ -153,4 +157,14 @@ def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes], 
     # In the project's folder: some firmware reads its weights from files there as it starts.
     tools.run([*command, *map(str, sizes)], folder, work / "simulation.log", SIMULATION_TIMEOUT_S, tools.python_path())
     with np.load(work / "outputs.npz", allow_pickle=False) as found:
-        return [found[name] for name in found], "C++ simulation"
+        flat = [found[name] for name in found]
+    outputs: list[npt.NDArray[np.float64]] = []
+    for values, name, axes in zip(flat, quantized.graph.outputs, ports["outputs"], strict=True):
+        shape = [shapes[name][axis] for axis in axes]
+        outputs.append(_permuted(values.reshape(count, *shape), [axes.index(axis) for axis in range(len(axes))]))
+    return outputs, "C++ simulation"
+
+
+def _permuted(values: npt.NDArray[np.float64], axes: Sequence[int]) -> npt.NDArray[np.float64]:
+    """Arrays ``[batch, ...]`` with the axes after the first in another order."""
+    return values.transpose(0, *(axis + 1 for axis in axes))
