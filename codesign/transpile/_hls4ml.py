@@ -11,10 +11,11 @@ from typing import Any, cast
 import onnx
 import yaml
 
-from codesign.errors import ContractError
 from codesign.ops.op import Shape
 from codesign.quantized import Quantized
 from codesign.target import Target
+from codesign.transpile._backends import BACKENDS
+from codesign.transpile._checks import check_layouts, check_precisions, keep_single_bits, set_queues
 from codesign.transpile._firmware import PORTS, Firmware
 from codesign.transpile._layers import Layers
 from codesign.transpile._types import ap_type
@@ -22,6 +23,12 @@ from codesign.transpile._types import ap_type
 #: hls4ml and its models carry no types.
 hls4ml: Any = import_module("hls4ml")
 ModelGraph = Any
+#: What a backend is told beside what all are; to Libero, where its compiler is, which only its own scripts ask for.
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "Catapult": {},
+    "Quartus": {},
+    "Libero": {"write_weights_txt": False, "smarthls_path": "."},
+}
 #: For inputs and outputs, in order, which of the network's axes each of the firmware's is.
 Ports = dict[str, list[Shape]]
 
@@ -97,7 +104,8 @@ def convert(
         folder: Where the project will be written.
 
     Raises:
-        ContractError: hls4ml chose another accumulator than ours.
+        ContractError: hls4ml chose another type than ours.
+        InputError: hls4ml can't lay out a layer as asked.
     """
     copy, nodes = renamed(model)
     types = {nodes[name]: kind for name, kind in expected_types(quantized).items()}
@@ -110,28 +118,27 @@ def convert(
         io_type=firmware.io_type,
         part=firmware.part or target.part,
         clock_period=target.clock_ns,
-        **({} if firmware.backend == "Catapult" else {"write_weights_txt": False}),
+        **OPTIONS.get(firmware.backend, {"write_weights_txt": False}),
     )
+    layouts = {nodes[node.name]: firmware.layout(node.name) for node in quantized.graph.weighted()}
     config["HLSConfig"] = {
-        "Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1, "Strategy": "Latency"},
-        "LayerName": {name: {"Precision": precision} for name, precision in layers.precisions.items()},
+        "Model": {
+            "Precision": "fixed<16,6>",
+            "Strategy": firmware.default_strategy,
+            "ReuseFactor": firmware.reuse_factor,
+        },
+        "LayerName": {
+            name: {"Precision": precision, "Strategy": "latency", "ReuseFactor": 1, **layouts.get(name, {})}
+            for name, precision in layers.precisions.items()
+        },
     }
     converted = hls4ml.model.graph.ModelGraph.from_layer_list(config, layers.layers, inputs, outputs)
-    _check_precisions(converted, layers.precisions)
+    check_precisions(converted, layers.precisions)
+    check_layouts(converted, {nodes[node.name]: node.name for node in quantized.graph.weighted()}, layouts)
+    set_queues(converted, {nodes[node.name]: firmware.queue(node.name) for node in quantized.graph.nodes})
+    if BACKENDS[firmware.backend].numbers == "ac":
+        keep_single_bits(converted)
     return converted, layers.ports()
-
-
-def _check_precisions(model: ModelGraph, precisions: Mapping[str, Mapping[str, str]]) -> None:
-    """Refuse a conversion in which a type is not the one that was asked for."""
-    for layer in model.get_layers():
-        for what, wanted in precisions.get(layer.name, {}).items():
-            kind = layer.get_attr(f"{what}_t")
-            asked = model.config.backend.convert_precision_string(wanted)
-            # Catapult pools in wider sums than asked for
-            wider = what == "accum" and kind and kind.precision.integer >= asked.integer
-            wider = wider and kind.precision.fractional >= asked.fractional and kind.precision.signed >= asked.signed
-            if kind is not None and kind.precision != asked and not wider:
-                raise ContractError(f"hls4ml layer {layer.name}", f"{what} of type {kind.precision}", wanted)
 
 
 def write_project(model: ModelGraph, ports: Ports, project: str, folder: Path) -> None:

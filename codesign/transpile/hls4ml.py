@@ -11,7 +11,8 @@ from codesign.capture import output_to
 from codesign.design import Artifact, Design
 from codesign.errors import CodesignError, InputError, ToolError
 from codesign.passes import Context, Pass
-from codesign.transpile._firmware import BACKENDS, Firmware
+from codesign.transpile._backends import BACKENDS
+from codesign.transpile._firmware import Firmware
 
 #: C++17: the newest standard that the project's headers and every g++ since 7 agree on.
 FLAGS = ("-O3", "-fPIC", "-std=c++17", "-fno-gnu-unique", "-w")
@@ -40,6 +41,7 @@ class Hls4ml(Firmware, Pass):
     distributions: ClassVar[tuple[str, ...]] = ("hls4ml", "qonnx", "onnx")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (self.project.isascii() and self.project.isidentifier()):
             raise InputError("transpile.hls4ml, project", repr(self.project), "a C identifier")
         if not 0 < self.timeout_s < inf:
