@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Literal
 
 BackendName = Literal["Vitis", "Vivado", "Quartus", "Catapult", "oneAPI", "Libero"]
+IoType = Literal["io_parallel", "io_stream"]
 Strategy = Literal["latency", "resource", "distributed_arithmetic"]
 
 
@@ -19,6 +20,7 @@ class Backend:
         includes: Folders of headers for a common C++ compiler; none if it takes the vendor's own.
         vendors: The vendor's own compiler, where no other takes the C++.
         strategies: Layouts of layers that it has, the usual one first.
+        moves: Whether its streams can have axes moved.
         queues: Whether depths of queues reach its C++.
         numbers: The library of its number types.
     """
@@ -28,6 +30,7 @@ class Backend:
     includes: tuple[str, ...] = ()
     vendors: str = ""
     strategies: tuple[Strategy, ...] = ("latency", "resource")
+    moves: bool = False
     queues: bool = False
     numbers: Literal["ap", "ac"] = "ap"
 
@@ -37,6 +40,7 @@ _AMD = Backend(
     "xcvu13p-flga2577-2-e",
     ("firmware/ap_types",),
     strategies=("latency", "resource", "distributed_arithmetic"),
+    moves=True,
     queues=True,
 )
 _INTEL = ("1s", "10a", "10c", "5s", "ag", "arria", "cyclone", "max", "stratix")

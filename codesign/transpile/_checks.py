@@ -64,7 +64,7 @@ def keep_single_bits(model: ModelGraph) -> None:
     """Undo that hls4ml spells ``ac_fixed`` of one bit with two: one compiler needs that, and it changes results."""
     for layer in model.get_layers():
         for kind in layer.attributes.values():
-            precision = getattr(kind, "precision", None)
+            precision: Any = getattr(kind, "precision", None)
             if getattr(precision, "width", 0) == 1 and hasattr(precision, "integer"):
                 text = precision.definition_cpp()
                 precision.definition_cpp = text.replace("ac_fixed<2,", "ac_fixed<1,").__str__

@@ -3,17 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Literal
 
 from codesign.errors import InputError, did_you_mean
 from codesign.graph import Graph
 from codesign.target import Target
-from codesign.transpile._backends import BACKENDS, BackendName, Strategy
+from codesign.transpile._backends import BACKENDS, BackendName, IoType, Strategy
 
-IoType = Literal["io_parallel", "io_stream"]
-
-#: File of a project: for inputs and outputs, in order, which of the network's axes each of the firmware's is.
-PORTS = "ports.json"
+#: File of a project: for inputs and outputs, in order, which of the network's axes each of the firmware's is; and the
+#: compiler that its simulation takes.
+INTERFACE = "interface.json"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from codesign.quantized import Quantized
 from codesign.target import Target
 from codesign.transpile._backends import BACKENDS
 from codesign.transpile._checks import check_layouts, check_precisions, keep_single_bits, set_queues
-from codesign.transpile._firmware import PORTS, Firmware
+from codesign.transpile._firmware import INTERFACE, Firmware
 from codesign.transpile._layers import Layers
 from codesign.transpile._types import ap_type
 
@@ -29,8 +29,6 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "Quartus": {},
     "Libero": {"write_weights_txt": False, "smarthls_path": "."},
 }
-#: For inputs and outputs, in order, which of the network's axes each of the firmware's is.
-Ports = dict[str, list[Shape]]
 
 #: Words that a C++ identifier must not be, among those that a layer could be called.
 _WORDS = (
@@ -92,7 +90,7 @@ def expected_types(quantized: Quantized) -> dict[str, str]:
 
 def convert(
     model: onnx.ModelProto, quantized: Quantized, target: Target, firmware: Firmware, project: str, folder: Path
-) -> tuple[ModelGraph, Ports]:
+) -> tuple[ModelGraph, dict[str, list[Shape]]]:
     """An hls4ml model with every precision set, and the order of the axes of its inputs and outputs.
 
     Args:
@@ -109,7 +107,7 @@ def convert(
     """
     copy, nodes = renamed(model)
     types = {nodes[name]: kind for name, kind in expected_types(quantized).items()}
-    layers = Layers(copy, types, firmware.streamed)
+    layers = Layers(copy, types, firmware.streamed, not firmware.streamed or BACKENDS[firmware.backend].moves)
     inputs, outputs = layers.run()
     config: dict[str, Any] = hls4ml.utils.config.create_config(
         output_dir=str(folder),
@@ -141,13 +139,21 @@ def convert(
     return converted, layers.ports()
 
 
-def write_project(model: ModelGraph, ports: Ports, project: str, folder: Path) -> None:
-    """Write the project, free of everything that would differ from run to run (stamps, paths)."""
+def write_project(model: ModelGraph, interface: Mapping[str, Any], project: str, folder: Path) -> None:
+    """Write the project, free of everything that would differ from run to run (stamps, paths).
+
+    Args:
+        model: The conversion.
+        interface: What is said of its inputs and outputs in the file ``INTERFACE``.
+        project: Name of the project.
+        folder: Where it goes.
+    """
     model.write()
-    (folder / PORTS).write_text(json.dumps(ports, indent=1) + "\n")
+    (folder / INTERFACE).write_text(json.dumps(interface, indent=1) + "\n")
     stamp = str(model.config.config["Stamp"])
-    script = folder / "build_lib.sh"
-    script.write_text(script.read_text().replace("-${LIB_STAMP}", "").replace(stamp, project))
+    for script in (folder / "build_lib.sh", folder / "CMakeLists.txt"):
+        if script.exists():
+            script.write_text(script.read_text().replace("-${LIB_STAMP}", "").replace(stamp, project))
     bridge = folder / f"{project}_bridge.cpp"
     if bridge.exists():  # Catapult's reads the weights from files as it starts
         bridge.write_text(bridge.read_text().replace(f"{folder}/", ""))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from codesign.errors import ContractError
+from codesign.errors import ContractError, InputError
 from codesign.fixed import Fixed
 from codesign.ops.op import Shape
 from codesign.transpile._types import ap_type, constant_type
@@ -65,11 +65,13 @@ class Layers:
         accumulators: Type of each node's result, by node name.
         streamed: Whether positions come one after another, so that to move axes is to keep a whole tensor: inputs and
             outputs are in the order that layers have, then.
+        moves: Whether axes can be moved at all.
     """
 
     model: onnx.ModelProto
     accumulators: Mapping[str, str]
     streamed: bool = False
+    moves: bool = True
     layers: list[Layer] = field(default_factory=list[Layer])
     precisions: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     places: dict[str, Place] = field(default_factory=dict[str, Place])
@@ -165,10 +167,17 @@ class Layers:
         return self.moved(tensor, self.places[other].axes)
 
     def moved(self, tensor: str, axes: Shape) -> str:
-        """The layer that gives a tensor with its axes in an order."""
+        """The layer that gives a tensor with its axes in an order.
+
+        Raises:
+            InputError: The backend's streams cannot be turned.
+        """
         place, rank = self.places[tensor], len(axes)
         if place.axes == axes:
             return place.layer
+        if not self.moves:
+            hint = "use io_parallel, or Vitis, whose streams can be turned"
+            raise InputError(f"layer {place.layer!r}", "a stream in another order than what reads it takes", "", hint)
         order = tuple(place.axes.index(axis) for axis in axes)
         name = f"{place.layer}_axes{''.join(map(str, order))}"
         if name not in self.precisions:

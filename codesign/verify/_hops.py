@@ -17,7 +17,7 @@ from codesign.errors import ContractError
 from codesign.export._writer import QONNX_DOMAIN
 from codesign.fixed import Codes
 from codesign.quantized import FLOAT32_BITS, Quantized
-from codesign.transpile._firmware import PORTS
+from codesign.transpile._firmware import INTERFACE
 
 #: Longest time that a simulation of the test split may take.
 SIMULATION_TIMEOUT_S = 3600.0
@@ -123,6 +123,13 @@ def _run_float64(model: onnx.ModelProto, inputs: Mapping[str, FloatArray]) -> di
     return dict(zip(outputs, found, strict=True))
 
 
+def why_not_compiled(folder: Path) -> str:
+    """Why an hls4ml project has no simulation library; empty if it has."""
+    if list((folder / "firmware").glob("*.so")):
+        return ""
+    return f"not compiled: no {json.loads((folder / INTERFACE).read_text())['compiler']} on PATH"
+
+
 def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes], work: Path) -> tuple[Outputs, str]:
     """The C++ simulation of an hls4ml project.
 
@@ -143,7 +150,7 @@ def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes], 
     shapes = quantized.graph.shapes()
     sizes = [int(np.prod(shapes[name])) for name in quantized.graph.outputs]
     count = len(inputs[0].values)
-    ports: dict[str, list[list[int]]] = json.loads((folder / PORTS).read_text())
+    ports: dict[str, list[list[int]]] = json.loads((folder / INTERFACE).read_text())
     given = [_permuted(codes.real(), axes) for codes, axes in zip(inputs, ports["inputs"], strict=True)]
     np.savez(work / "inputs.npz", *(values.reshape(count, -1) for values in given))
     command = [
