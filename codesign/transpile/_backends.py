@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-BackendName = Literal["Vitis", "Vivado", "Quartus", "Catapult", "oneAPI", "Libero"]
+BackendName = Literal["Vitis", "Vivado", "Quartus", "Catapult", "oneAPI"]
 IoType = Literal["io_parallel", "io_stream"]
 Strategy = Literal["latency", "resource", "distributed_arithmetic"]
 
@@ -55,6 +55,5 @@ BACKENDS: Mapping[BackendName, Backend] = MappingProxyType(
         ),
         "Catapult": Backend(("xc",), _AMD.example, _AC_FOLDERS, numbers="ac"),
         "oneAPI": Backend(_INTEL, "Agilex7", vendors="icpx", strategies=("resource",), numbers="ac"),
-        "Libero": Backend(("m2gl", "m2s", "mpf", "rt"), "MPF300", vendors="shls", queues=True),
     }
 )

@@ -1,7 +1,6 @@
 """Compiling a project's simulation library, ``firmware/PROJECT.so``."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +53,7 @@ def compile_project(backend: BackendName, given: Compilation, context: Context) 
         _compile_commonly(given, BACKENDS[backend].includes, context)
     elif shutil.which(vendors):
         context.progress(f"{vendors}: {given.project}", 1, 4)
-        VENDORS[vendors](given)
+        _compile_oneapi(given)
 
 
 def _compile_commonly(given: Compilation, includes: tuple[str, ...], context: Context) -> None:
@@ -73,16 +72,3 @@ def _compile_oneapi(given: Compilation) -> None:
     sources = (f"src/firmware/{given.project}.cpp", f"src/{given.project}_bridge.cpp")
     (given.folder / "firmware").mkdir(exist_ok=True)
     given.call(*FLAGS[:3], *ONEAPI_FLAGS, "-Isrc", "-Isrc/firmware", "-shared", *sources, "-o", given.library)
-
-
-def _compile_libero(given: Compilation) -> None:
-    """SmartHLS builds what the Makefile says; hls4ml writes another one for the library."""
-    ours, theirs = given.folder / "Makefile.compile", given.folder / "Makefile"
-    kept = theirs.read_bytes()
-    theirs.write_bytes(ours.read_bytes())
-    given.call("-s", "sw_compile")
-    theirs.write_bytes(kept)
-    shutil.copyfile(given.folder / "hls_output" / ".hls" / f"{given.project}.sw_binary", given.folder / given.library)
-
-
-VENDORS: dict[str, Callable[[Compilation], None]] = {"icpx": _compile_oneapi, "shls": _compile_libero}

@@ -23,12 +23,6 @@ from codesign.transpile._types import ap_type
 #: hls4ml and its models carry no types.
 hls4ml: Any = import_module("hls4ml")
 ModelGraph = Any
-#: What a backend is told beside what all are; to Libero, where its compiler is, which only its own scripts ask for.
-OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "Catapult": {},
-    "Quartus": {},
-    "Libero": {"write_weights_txt": False, "smarthls_path": "."},
-}
 
 #: Words that a C++ identifier must not be, among those that a layer could be called.
 _WORDS = (
@@ -116,7 +110,7 @@ def convert(
         io_type=firmware.io_type,
         part=firmware.part or target.part,
         clock_period=target.clock_ns,
-        **OPTIONS.get(firmware.backend, {"write_weights_txt": False}),
+        **({} if firmware.backend == "Catapult" else {"write_weights_txt": False}),
     )
     layouts = {nodes[node.name]: firmware.layout(node.name) for node in quantized.graph.weighted()}
     config["HLSConfig"] = {
