@@ -7,7 +7,7 @@ from codesign.graph import Graph, Node
 from codesign.ops.maxpool import MaxPool
 from codesign.ops.op import Shape
 from codesign.ops.pad import Pad
-from codesign.transpile._backends import BackendName, IoType
+from codesign.transpile._backends import BACKENDS, BackendName, IoType
 
 #: Says what a node lacks, given its input shapes; empty if nothing.
 Bound = Callable[[Node, list[Shape]], str]
@@ -39,6 +39,11 @@ def whole_windows(node: Node, inputs: list[Shape]) -> str:
     return "" if aside else "windows that overlap, leave gaps or are padded"
 
 
+def along_positions(node: Node, inputs: list[Shape]) -> str:
+    """Tensors with positions."""
+    return "" if len(inputs[0]) > 1 else "tensors without positions"
+
+
 #: By kind of operation, with io_parallel. Tests compile each, for every backend, and compare integers.
 PARALLEL: Mapping[str, Bound] = {
     "add": equal_shapes,
@@ -63,8 +68,16 @@ PARALLEL: Mapping[str, Bound] = {
 #: The same with io_stream.
 STREAM: Mapping[str, Bound] = {**PARALLEL, "maxpool": whole_windows}
 
-#: By interface.
-MADE: Mapping[IoType, Mapping[str, Bound]] = {"io_parallel": PARALLEL, "io_stream": STREAM}
+#: The same where streams cannot be turned into another order, which new shapes need.
+UNTURNED: Mapping[str, Bound] = {kind: bound for kind, bound in STREAM.items() if kind != "reshape"}
+
+
+def made_by(backend: BackendName, io_type: IoType) -> Mapping[str, Bound]:
+    """What a backend makes, by kind of operation."""
+    if io_type == "io_parallel":
+        return PARALLEL
+    made = STREAM if BACKENDS[backend].moves else UNTURNED
+    return {**made, "concat": along_positions} if backend == "Catapult" else made
 
 
 def require_allowed(graph: Graph, backend: BackendName, io_type: IoType) -> None:
@@ -73,7 +86,7 @@ def require_allowed(graph: Graph, backend: BackendName, io_type: IoType) -> None
     Raises:
         InputError: Names the first layer of it.
     """
-    shapes, allowed = graph.shapes(), MADE[io_type]
+    shapes, allowed = graph.shapes(), made_by(backend, io_type)
     route = f"which the hls4ml route does not make ({backend}, {io_type})"
     for node in graph.nodes:
         where, step = f"layer {node.name!r}", "use --flow qonnx, which stops before hls4ml"
