@@ -1,4 +1,4 @@
-"""Every backend's C++ that compiles here gives the reference's integers, for every operation that it is said to make."""
+"""Every backend's C++ gives the reference's integers, for every operation that it is said to make."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -151,7 +151,7 @@ def test_layers_and_parts_are_checked(tmp_path: Path) -> None:
     graph, _ = graph_from_module(nn.Sequential(nn.Linear(3, 2)), [(3,)])
     with pytest.raises(InputError, match="reuse_factors: no such layer 'fc'"):
         Hls4ml(reuse_factors={"fc": 2}).check_layers(graph)
-    with pytest.raises(InputError, match="which Quartus makes no firmware for; set transpile.hls4ml.part"):
+    with pytest.raises(InputError, match=r"which Quartus makes no firmware for; set transpile\.hls4ml\.part"):
         Hls4ml(backend="Quartus").check_target(load_target("vu9p", tmp_path))
 
 

@@ -22,7 +22,7 @@ class Backend:
         strategies: Layouts of layers that it has, the usual one first.
         moves: Whether its streams can have axes moved.
         queues: Whether depths of queues reach its C++.
-        numbers: The library of its number types.
+        widened: Whether hls4ml spells types of one bit with two for it, which it could do without.
     """
 
     parts: tuple[str, ...]
@@ -32,7 +32,7 @@ class Backend:
     strategies: tuple[Strategy, ...] = ("latency", "resource")
     moves: bool = False
     queues: bool = False
-    numbers: Literal["ap", "ac"] = "ap"
+    widened: bool = False
 
 
 _AMD = Backend(
@@ -50,10 +50,8 @@ BACKENDS: Mapping[BackendName, Backend] = MappingProxyType(
     {
         "Vitis": _AMD,
         "Vivado": _AMD,
-        "Quartus": Backend(
-            _INTEL, "Arria10", ("firmware/ac_types", "firmware/ap_types"), strategies=("resource",), numbers="ac"
-        ),
-        "Catapult": Backend(("xc",), _AMD.example, _AC_FOLDERS, numbers="ac"),
-        "oneAPI": Backend(_INTEL, "Agilex7", vendors="icpx", strategies=("resource",), numbers="ac"),
+        "Quartus": Backend(_INTEL, "Arria10", ("firmware/ac_types", "firmware/ap_types"), strategies=("resource",)),
+        "Catapult": Backend(("xc",), _AMD.example, _AC_FOLDERS, widened=True),
+        "oneAPI": Backend(_INTEL, "Agilex7", vendors="icpx", strategies=("resource",)),
     }
 )

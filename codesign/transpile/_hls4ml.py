@@ -128,7 +128,7 @@ def convert(
     check_precisions(converted, layers.precisions)
     check_layouts(converted, {nodes[node.name]: node.name for node in quantized.graph.weighted()}, layouts)
     set_queues(converted, {nodes[node.name]: firmware.queue(node.name) for node in quantized.graph.nodes})
-    if BACKENDS[firmware.backend].numbers == "ac":
+    if BACKENDS[firmware.backend].widened:
         keep_single_bits(converted)
     return converted, layers.ports()
 
