@@ -50,7 +50,9 @@ BACKENDS: Mapping[BackendName, Backend] = MappingProxyType(
     {
         "Vitis": _AMD,
         "Vivado": _AMD,
-        "Quartus": Backend(_INTEL, "Arria10", ("firmware/ac_types", "firmware/ap_types"), strategies=("resource",)),
+        "Quartus": Backend(
+            _INTEL, "Arria10", ("firmware/ac_types", "firmware/ap_types"), strategies=("resource",), widened=True
+        ),
         "Catapult": Backend(("xc",), _AMD.example, _AC_FOLDERS, widened=True),
         "oneAPI": Backend(_INTEL, "Agilex7", vendors="icpx", strategies=("resource",)),
     }
