@@ -32,7 +32,7 @@ CHANNELS = torch.tensor([0.5, -1.0, 1.5, 2.0])
 STAGES = (
     *("conv", "strided", "dilated", "depthwise", "pointwise", "relu", "maxpool", "avgpool", "residual", "projected"),
     *("leaky", "clamp", "relu6", "sigmoid", "tanh", "difference", "gated", "concat", "padded", "upsample", "affine"),
-    *("last_axis", "averaged", "shared", "reshape", "weighted_sum"),
+    *("last_axis", "averaged", "shared", "reshape", "weighted_sum", "halved"),
     *("selected", "looked_up", "per_channel"),
 )
 
@@ -181,6 +181,9 @@ def module_of(plan: Plan) -> tuple[nn.Module, Shape]:
                 layers.append(Apply(FUNCTIONS[name]))
             case "maxpool" if halved < 2:
                 layers.append(MAXPOOL[rank](3, 2, 1))
+                halved += 1
+            case "halved" if halved < 2:
+                layers.append(MAXPOOL[rank](2))
                 halved += 1
             case "avgpool" if halved < 2:
                 layers.append(AVGPOOL[rank](2) if relu else AVGPOOL[rank](4, 2, 1))

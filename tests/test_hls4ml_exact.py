@@ -132,12 +132,15 @@ PLANS = {
 }
 
 
-def converted(quantized: Quantized, folder: Path) -> tuple[Design, Context]:
+VITIS = Hls4ml()
+
+
+def converted(quantized: Quantized, folder: Path, step: Hls4ml = VITIS) -> tuple[Design, Context]:
     """A network written as QONNX and compiled as C++, by the passes themselves."""
     context = Context(Store(folder / "store"), folder)
     target = load_target("vu13p-l1t", folder)
     design = Qonnx()(Design({"quantized": quantized, "target": target}), context)
-    return Hls4ml()(design, context), context
+    return step(design, context), context
 
 
 def assert_exact(network: Network, folder: Path) -> None:

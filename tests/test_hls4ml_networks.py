@@ -15,11 +15,12 @@ from codesign.fixed import Fixed
 from codesign.load._fx import graph_from_module
 from codesign.ops.op import Shape
 from codesign.quantized import Quantized
-from codesign.transpile._allowed import ALLOWED, require_allowed
+from codesign.transpile._allowed import PARALLEL, require_allowed
+from codesign.transpile.hls4ml import Hls4ml
 from codesign.verify._hops import compare, hls4ml_outputs
 from tests.networks import STAGES, Apply, Plan, build_network
 from tests.strategies import spread_values
-from tests.test_hls4ml_exact import converted
+from tests.test_hls4ml_exact import VITIS, converted
 
 #: Stages with an operation, or a form of one, that the route does not make.
 REFUSED = ("affine", "clamp", "gated", "relu6", "sigmoid", "tanh", "upsample", "weighted_sum")
@@ -46,10 +47,9 @@ def drawn(seed: int) -> Plan:
     )
 
 
-def assert_exact(quantized: Quantized, inputs: list[np.ndarray], folder: Path) -> None:
+def assert_exact(quantized: Quantized, inputs: list[np.ndarray], folder: Path, step: Hls4ml = VITIS) -> None:
     """The C++ simulation gives the reference's integers."""
-    require_allowed(quantized.graph)
-    design, context = converted(quantized, folder)
+    design, context = converted(quantized, folder, step)
     context.store.take_out(design.artifacts["hls4ml"].digest, folder / "project", folder=True)
     found, detail = hls4ml_outputs(quantized, folder / "project", list(quantized.encode(inputs).values()), folder)
     check = compare("numpy", "hls4ml", [codes.real() for codes in quantized.outputs(inputs)], found, detail)
@@ -145,7 +145,7 @@ def test_other_networks_in_cpp(name: str, tmp_path: Path) -> None:
 def test_what_is_refused(stage: str, rank: int) -> None:
     plan = Plan(rank, (stage,), "mean", (True,) * 3, ((5, 1),), ((6, 2),), Fixed(True, 6, 2), 4)
     with pytest.raises(InputError, match=r"layer '.*': .*which the hls4ml route does not make.*use --flow qonnx"):
-        require_allowed(build_network(plan).graph)
+        require_allowed(build_network(plan).graph, "Vitis", "io_parallel")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_what_is_refused(stage: str, rank: int) -> None:
 def test_bounds(module: Callable[[], nn.Module], message: str) -> None:
     graph, _ = graph_from_module(nn.Sequential(nn.Linear(3, 16), module(), nn.Flatten()), [(3,)])
     with pytest.raises(InputError, match=message):
-        require_allowed(graph)
+        require_allowed(graph, "Vitis", "io_parallel")
 
 
 def test_a_build_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
@@ -175,4 +175,4 @@ def test_a_build_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
 def test_allowed_operations_exist() -> None:
     from codesign.ops import operations
 
-    assert set(ALLOWED) <= set(operations())
+    assert set(PARALLEL) <= set(operations())

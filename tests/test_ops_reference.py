@@ -7,10 +7,13 @@ from codesign.export._writer import Writer
 from codesign.fixed import Fixed
 from codesign.ops import operations
 from codesign.ops.op import Rewritten
-from codesign.transpile._allowed import ALLOWED, anything
+from codesign.transpile._allowed import Bound, anything, made_by
+from codesign.transpile._backends import BACKENDS, BackendName, IoType
 from tests.networks import STAGES, Plan, build_network
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "ops.md"
+REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
+PAGE, MATRIX = REFERENCE / "ops.md", REFERENCE / "hls4ml.md"
+INTERFACES: tuple[IoType, ...] = ("io_parallel", "io_stream")
 
 
 def nodes() -> dict[str, list[str]]:
@@ -36,22 +39,46 @@ def rows() -> list[str]:
         if issubclass(op, Rewritten):
             made.append(f"| `{kind}` | {forms} | folded or taken off | no need | no need |")
             continue
-        bound = ALLOWED.get(kind)
-        parallel = "refused" if bound is None else "exact"
-        if bound not in (None, anything):
-            parallel += f": {str(bound.__doc__).rstrip('.').lower()}"
         onnx = ", ".join(written[kind])
-        made.append(f"| `{kind}` | {forms} | {onnx} | {parallel} | not checked: not offered |")
+        made.append(f"| `{kind}` | {forms} | {onnx} | {' | '.join(cell('Vitis', way, kind) for way in INTERFACES)} |")
     return made
+
+
+def cell(backend: BackendName, io_type: IoType, kind: str) -> str:
+    """What a backend makes of an operation."""
+    bound: Bound | None = made_by(backend, io_type).get(kind)
+    if bound is None:
+        return "refused"
+    proof = "not checked" if BACKENDS[backend].vendors else "exact"
+    return proof if bound is anything else f"{proof}: {str(bound.__doc__).rstrip('.').lower()}"
+
+
+def matrix() -> list[str]:
+    """Rows by operation, columns by backend and interface."""
+    kinds = [kind for kind, op in sorted(operations().items()) if not issubclass(op, Rewritten)]
+    columns = [(backend, io_type) for backend in BACKENDS for io_type in INTERFACES]
+    return [f"| `{kind}` | {' | '.join(cell(*column, kind) for column in columns)} |" for kind in kinds]
+
+
+def listed(page: Path) -> list[str]:
+    """The rows of a page's table of operations."""
+    known = operations()
+    lines = page.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.startswith("| `") and line.split("`")[1] in known]
+
+
+def test_the_matrix_lists_every_operation() -> None:
+    assert listed(MATRIX) == matrix()
 
 
 def test_the_page_lists_every_operation() -> None:
     """To renew it: ``python -m tests.test_ops_reference``."""
-    listed = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
-    assert listed == rows()
+    assert listed(PAGE) == rows()
 
 
 if __name__ == "__main__":
-    lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if not line.startswith("| `")]
-    place = next(index for index, line in enumerate(lines) if line.startswith("|---")) + 1
-    PAGE.write_text("\n".join([*lines[:place], *rows(), *lines[place:]]) + "\n", encoding="utf-8")
+    for page, table in ((PAGE, rows()), (MATRIX, matrix())):
+        old = listed(page)
+        lines = [line for line in page.read_text(encoding="utf-8").splitlines() if line not in old]
+        place = next(index for index, line in enumerate(lines) if line.startswith("| operation")) + 2
+        page.write_text("\n".join([*lines[:place], *table, *lines[place:]]) + "\n", encoding="utf-8")

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 
 from codesign.errors import InputError
 from codesign.graph import Graph, Node
+from codesign.ops.maxpool import MaxPool
 from codesign.ops.op import Shape
 from codesign.ops.pad import Pad
+from codesign.transpile._backends import BACKENDS, BackendName, IoType
 
 #: Says what a node lacks, given its input shapes; empty if nothing.
 Bound = Callable[[Node, list[Shape]], str]
@@ -30,8 +32,20 @@ def positions_only(node: Node, inputs: list[Shape]) -> str:
     return "zeros along the channels" if padded else ""
 
 
-#: By kind of operation, for hls4ml's Vitis backend with io_parallel. Tests compile each and compare integers.
-ALLOWED: Mapping[str, Bound] = {
+def whole_windows(node: Node, inputs: list[Shape]) -> str:
+    """Windows side by side, without padding."""
+    windows = node.op.windows if isinstance(node.op, MaxPool) else None
+    aside = windows is not None and windows.kernel == windows.stride and not any(windows.padding)
+    return "" if aside else "windows that overlap, leave gaps or are padded"
+
+
+def along_positions(node: Node, inputs: list[Shape]) -> str:
+    """Tensors with positions."""
+    return "" if len(inputs[0]) > 1 else "tensors without positions"
+
+
+#: By kind of operation, with io_parallel. Tests compile each, for every backend, and compare integers.
+PARALLEL: Mapping[str, Bound] = {
     "add": equal_shapes,
     "avgpool": anything,
     "concat": anything,
@@ -51,21 +65,36 @@ ALLOWED: Mapping[str, Bound] = {
 }
 
 
-def require_allowed(graph: Graph) -> None:
+#: The same with io_stream.
+STREAM: Mapping[str, Bound] = {**PARALLEL, "maxpool": whole_windows}
+
+#: The same where streams cannot be turned into another order, which new shapes need.
+UNTURNED: Mapping[str, Bound] = {kind: bound for kind, bound in STREAM.items() if kind != "reshape"}
+
+
+def made_by(backend: BackendName, io_type: IoType) -> Mapping[str, Bound]:
+    """What a backend makes, by kind of operation."""
+    if io_type == "io_parallel":
+        return PARALLEL
+    made = STREAM if BACKENDS[backend].moves else UNTURNED
+    return {**made, "concat": along_positions} if backend == "Catapult" else made
+
+
+def require_allowed(graph: Graph, backend: BackendName, io_type: IoType) -> None:
     """Refuse a network that this route can't make.
 
     Raises:
         InputError: Names the first layer of it.
     """
-    shapes = graph.shapes()
+    shapes, allowed = graph.shapes(), made_by(backend, io_type)
+    route = f"which the hls4ml route does not make ({backend}, {io_type})"
     for node in graph.nodes:
         where, step = f"layer {node.name!r}", "use --flow qonnx, which stops before hls4ml"
-        if node.op.kind not in ALLOWED:
-            found = f"an operation {node.op.kind!r}, which the hls4ml route does not make"
-            raise InputError(where, found, f"one of {', '.join(ALLOWED)}", step)
+        if node.op.kind not in allowed:
+            raise InputError(where, f"an operation {node.op.kind!r}, {route}", f"one of {', '.join(allowed)}", step)
         inputs = [shapes[name] for name in node.inputs]
-        if lacking := ALLOWED[node.op.kind](node, inputs):
-            found = f"an operation {node.op.kind!r} with {lacking}, which the hls4ml route does not make"
-            raise InputError(where, found, str(ALLOWED[node.op.kind].__doc__).rstrip("."), step)
+        if lacking := allowed[node.op.kind](node, inputs):
+            found = f"an operation {node.op.kind!r} with {lacking}, {route}"
+            raise InputError(where, found, str(allowed[node.op.kind].__doc__).rstrip("."), step)
         if len(shape := shapes[node.output]) > MOST_AXES:
             raise InputError(where, f"a tensor of shape {list(shape)}", f"at most {MOST_AXES} axes", step)

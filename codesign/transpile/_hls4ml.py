@@ -1,6 +1,8 @@
 """Driving hls4ml: names that C++ takes, every precision set by us and checked afterwards."""
 
+import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -9,9 +11,12 @@ from typing import Any, cast
 import onnx
 import yaml
 
-from codesign.errors import ContractError
+from codesign.ops.op import Shape
 from codesign.quantized import Quantized
 from codesign.target import Target
+from codesign.transpile._backends import BACKENDS
+from codesign.transpile._checks import check_layouts, check_precisions, keep_single_bits, set_queues
+from codesign.transpile._firmware import INTERFACE, Firmware
 from codesign.transpile._layers import Layers
 from codesign.transpile._types import ap_type
 
@@ -77,57 +82,77 @@ def expected_types(quantized: Quantized) -> dict[str, str]:
     return {node.name: ap_type(ranges[node.output].smallest_format()) for node in quantized.graph.nodes}
 
 
-def convert(model: onnx.ModelProto, quantized: Quantized, target: Target, project: str, folder: Path) -> ModelGraph:
-    """An hls4ml model with every precision set.
+def convert(
+    model: onnx.ModelProto, quantized: Quantized, target: Target, firmware: Firmware, project: str, folder: Path
+) -> tuple[ModelGraph, dict[str, list[Shape]]]:
+    """An hls4ml model with every precision set, and the order of the axes of its inputs and outputs.
 
     Args:
         model: The QONNX model.
         quantized: The integer network that it was written from.
         target: Part and clock.
+        firmware: What is asked for.
         project: Name of the project and its top function.
         folder: Where the project will be written.
 
     Raises:
-        ContractError: hls4ml chose another accumulator than ours.
+        ContractError: hls4ml chose another type than ours.
+        InputError: hls4ml can't lay out a layer as asked.
     """
     copy, nodes = renamed(model)
     types = {nodes[name]: kind for name, kind in expected_types(quantized).items()}
-    layers = Layers(copy, types)
+    layers = Layers(copy, types, firmware.streamed, not firmware.streamed or BACKENDS[firmware.backend].moves)
     inputs, outputs = layers.run()
     config: dict[str, Any] = hls4ml.utils.config.create_config(
         output_dir=str(folder),
         project_name=project,
-        backend="Vitis",
-        io_type="io_parallel",
-        part=target.part,
+        backend=firmware.backend,
+        io_type=firmware.io_type,
+        part=firmware.part or target.part,
         clock_period=target.clock_ns,
-        write_weights_txt=False,
+        **({} if firmware.backend == "Catapult" else {"write_weights_txt": False}),
     )
+    layouts = {nodes[node.name]: firmware.layout(node.name) for node in quantized.graph.weighted()}
     config["HLSConfig"] = {
-        "Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1, "Strategy": "Latency"},
-        "LayerName": {name: {"Precision": precision} for name, precision in layers.precisions.items()},
+        "Model": {
+            "Precision": "fixed<16,6>",
+            "Strategy": firmware.default_strategy,
+            "ReuseFactor": firmware.reuse_factor,
+        },
+        "LayerName": {
+            name: {"Precision": precision, "Strategy": "latency", "ReuseFactor": 1, **layouts.get(name, {})}
+            for name, precision in layers.precisions.items()
+        },
     }
     converted = hls4ml.model.graph.ModelGraph.from_layer_list(config, layers.layers, inputs, outputs)
-    _check_precisions(converted, layers.precisions)
-    return converted
+    check_precisions(converted, layers.precisions)
+    check_layouts(converted, {nodes[node.name]: node.name for node in quantized.graph.weighted()}, layouts)
+    set_queues(converted, {nodes[node.name]: firmware.queue(node.name) for node in quantized.graph.nodes})
+    if BACKENDS[firmware.backend].widened:
+        keep_single_bits(converted)
+    return converted, layers.ports()
 
 
-def _check_precisions(model: ModelGraph, precisions: Mapping[str, Mapping[str, str]]) -> None:
-    """Refuse a conversion in which a type is not the one that was asked for."""
-    for layer in model.get_layers():
-        for what, wanted in precisions.get(layer.name, {}).items():
-            kind = layer.get_attr(f"{what}_t")
-            found = None if kind is None else kind.precision.definition_cpp()
-            if found not in (None, wanted):
-                raise ContractError(f"hls4ml layer {layer.name}", f"{what} of type {found}", wanted)
+def write_project(model: ModelGraph, interface: Mapping[str, Any], project: str, folder: Path) -> None:
+    """Write the project, free of everything that would differ from run to run (stamps, paths).
 
-
-def write_project(model: ModelGraph, project: str, folder: Path) -> None:
-    """Write the project, free of everything that would differ from run to run (stamps, paths)."""
+    Args:
+        model: The conversion.
+        interface: What is said of its inputs and outputs in the file ``INTERFACE``.
+        project: Name of the project.
+        folder: Where it goes.
+    """
     model.write()
+    (folder / INTERFACE).write_text(json.dumps(interface, indent=1) + "\n")
     stamp = str(model.config.config["Stamp"])
-    script = folder / "build_lib.sh"
-    script.write_text(script.read_text().replace("-${LIB_STAMP}", "").replace(stamp, project))
+    for script in (folder / "build_lib.sh", folder / "CMakeLists.txt"):
+        if script.exists():
+            script.write_text(script.read_text().replace("-${LIB_STAMP}", "").replace(stamp, project))
+    bridge = folder / f"{project}_bridge.cpp"
+    if bridge.exists():  # Catapult's reads the weights from files as it starts
+        bridge.write_text(bridge.read_text().replace(f"{folder}/", ""))
+    for cache in list(folder.rglob("__pycache__")):
+        shutil.rmtree(cache)
     config = dict(model.config.config) | {"OnnxModel": "../network.qonnx.onnx", "OutputDir": ".", "Stamp": project}
     (folder / "hls4ml_config.yml").write_text(yaml.safe_dump(_plain(config)))
 

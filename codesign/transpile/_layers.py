@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from codesign.errors import ContractError
+from codesign.errors import ContractError, InputError
 from codesign.fixed import Fixed
 from codesign.ops.op import Shape
 from codesign.transpile._types import ap_type, constant_type
@@ -25,12 +25,35 @@ Layer = dict[str, Any]
 Values = npt.NDArray[Any]
 
 
+#: Nodes that work on each element by itself.
+ELEMENTWISE = ("Quant", "Relu", "LeakyRelu", "Clip")
+#: Nodes that take positions with channels last.
+WINDOWS = ("AveragePool", "Conv", "MaxPool", "Pad", "Resize")
+
+
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor of the file is: the layer that gives it, and whether its channels are the last axis there."""
+    """Where a tensor of the file is.
+
+    Args:
+        layer: The layer that gives it.
+        axes: For every axis of what the layer gives, which of the file's it is.
+        elements: For every element of a flat tensor, which of the file's it is; empty if they are in the file's order.
+    """
 
     layer: str
-    last: bool = False
+    axes: Shape
+    elements: Shape = ()
+
+
+def in_order(rank: int) -> Shape:
+    """Axes as the file has them."""
+    return tuple(range(rank))
+
+
+def channels_last(rank: int) -> Shape:
+    """Axes as hls4ml's convolutions take them."""
+    return (*range(1, rank), 0)
 
 
 @dataclass
@@ -40,10 +63,15 @@ class Layers:
     Args:
         model: The file, with C identifiers for names.
         accumulators: Type of each node's result, by node name.
+        streamed: Whether positions come one after another, so that to move axes is to keep a whole tensor: inputs and
+            outputs are in the order that layers have, then.
+        moves: Whether axes can be moved at all.
     """
 
     model: onnx.ModelProto
     accumulators: Mapping[str, str]
+    streamed: bool = False
+    moves: bool = True
     layers: list[Layer] = field(default_factory=list[Layer])
     precisions: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     places: dict[str, Place] = field(default_factory=dict[str, Place])
@@ -81,16 +109,30 @@ class Layers:
         graph = self.model.graph
         for info in graph.input:
             quant = next(node for node in graph.node if info.name in node.input)
-            shape = self.shapes[info.name]
+            rank = len(self.shapes[info.name])
+            last = self.streamed and any(node.op_type in WINDOWS for node in self.readers(quant.output[0]))
+            axes = channels_last(rank) if last else in_order(rank)
             precision = {"result": ap_type(self.formats[quant.output[0]], saturate=True)}
-            self.add(info.name, "InputLayer", info.name, [], precision, input_shape=list(shape))
+            shape = [self.shapes[info.name][axis] for axis in axes]
+            self.add(info.name, "InputLayer", info.name, [], precision, input_shape=shape)
+            self.places[info.name] = Place(info.name, axes)
         for node in graph.node:
             if node.output[0] in self.constants or node.output[0] in self.folded:
                 continue
             if node.op_type not in RULES:
                 raise ContractError(f"node {node.name!r}", f"operation {node.op_type}", f"one of {', '.join(RULES)}")
             RULES[node.op_type](self, node)
-        return [info.name for info in graph.input], [self.first(info.name) for info in graph.output]
+        ends = [self.places[info.name].layer if self.streamed else self.first(info.name) for info in graph.output]
+        return [info.name for info in graph.input], ends
+
+    def ports(self) -> dict[str, list[Shape]]:
+        """The order of the axes of inputs and outputs: which of the file's each is."""
+        graph = self.model.graph
+        outputs = [self.places[info.name].axes for info in graph.output]
+        return {
+            "inputs": [self.places[info.name].axes for info in graph.input],
+            "outputs": outputs if self.streamed else [in_order(len(axes)) for axes in outputs],
+        }
 
     def add(
         self, name: str, kind: str, output: str, inputs: Sequence[str], precision: Mapping[str, str], **more: Any
@@ -108,41 +150,71 @@ class Layers:
         layer = {"class_name": kind, "name": name, "outputs": [name], **more}
         self.layers.append(layer | ({"inputs": list(inputs)} if inputs else {}))
         self.precisions[name] = dict(precision)
-        self.places[output] = Place(name, bool(more.get("data_format")))
+        rank = len(self.shapes.get(output, ()))
+        self.places[output] = Place(name, channels_last(rank) if more.get("data_format") else in_order(rank))
         return name
 
     def first(self, tensor: str) -> str:
         """The layer that gives a tensor as the file has it."""
-        return self._moved(tensor, last=False)
+        return self.moved(tensor, in_order(len(self.shapes[tensor])))
 
     def last(self, tensor: str) -> str:
         """The layer that gives a tensor with its channels last."""
-        return self._moved(tensor, last=True)
+        return self.moved(tensor, channels_last(len(self.shapes[tensor])))
 
     def like(self, tensor: str, other: str) -> str:
         """The layer that gives a tensor with its axes in the order that another has now."""
-        return self._moved(tensor, self.places[other].last)
+        return self.moved(tensor, self.places[other].axes)
 
-    def _moved(self, tensor: str, last: bool) -> str:
-        place, rank = self.places[tensor], len(self.shapes[tensor])
-        if place.last == last or rank < 2:
+    def moved(self, tensor: str, axes: Shape) -> str:
+        """The layer that gives a tensor with its axes in an order.
+
+        Raises:
+            InputError: The backend's streams cannot be turned.
+        """
+        place, rank = self.places[tensor], len(axes)
+        if place.axes == axes:
             return place.layer
-        order = [*range(1, rank), 0] if last else [rank - 1, *range(rank - 1)]
-        name = f"{place.layer}_{'last' if last else 'first'}"
+        if not self.moves:
+            hint = "use io_parallel, or Vitis, whose streams can be turned"
+            raise InputError(f"layer {place.layer!r}", "a stream in another order than what reads it takes", "", hint)
+        order = tuple(place.axes.index(axis) for axis in axes)
+        name = f"{place.layer}_axes{''.join(map(str, order))}"
         if name not in self.precisions:
-            self.layers.append(
-                {"class_name": "Transpose", "name": name, "outputs": [name], "inputs": [place.layer], "perm": order}
-            )
-            self.precisions[name] = {"result": self.precisions[place.layer]["result"]}
+            source, precision = place.layer, {"result": self.precisions[place.layer]["result"]}
+            if order != channels_last(rank):  # hls4ml drops a Transpose of an input of one channel, whatever its order
+                shape = [self.shapes[tensor][axis] for axis in place.axes]
+                source = self._insert(f"{name}_in", "Reshape", source, precision, target_shape=shape)
+            self._insert(name, "Transpose", source, precision, perm=list(order))
+        return name
+
+    def _insert(self, name: str, kind: str, source: str, precision: Mapping[str, str], **more: Any) -> str:
+        """A layer between layers, whose result the file has no name for."""
+        self.layers.append({"class_name": kind, "name": name, "outputs": [name], "inputs": [source], **more})
+        self.precisions[name] = dict(precision)
         return name
 
     def keep(self, output: str, source: str) -> None:
-        """Say that a tensor's axes are in the order of another's."""
-        self.places[output] = Place(self.places[output].layer, self.places[source].last)
+        """Say that a tensor's axes and elements are in the order of another's."""
+        place = self.places[source]
+        self.places[output] = Place(self.places[output].layer, place.axes, place.elements)
+
+    def readers(self, tensor: str) -> list[onnx.NodeProto]:
+        """Nodes that read a tensor."""
+        return [node for node in self.model.graph.node if tensor in node.input]
+
+    def only_products(self, tensor: str) -> bool:
+        """Whether nothing but linear layers read a tensor, so that its elements may be in any order."""
+        if tensor in {info.name for info in self.model.graph.output}:
+            return False
+        return all(
+            node.op_type == "MatMul" or (node.op_type in ELEMENTWISE and self.only_products(node.output[0]))
+            for node in self.readers(tensor)
+        )
 
     def following(self, node: onnx.NodeProto, op_type: str) -> tuple[onnx.NodeProto, str] | None:
         """The one node that reads a node's output, if it is of that type with a constant: taken in here."""
-        readers = [other for other in self.model.graph.node if node.output[0] in other.input]
+        readers = self.readers(node.output[0])
         if len(readers) != 1 or readers[0].op_type != op_type:
             return None
         constant = next((name for name in readers[0].input if name in self.constants), None)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from codesign.ops.op import Shape
-from codesign.transpile._layers import Layer, Layers, Rule, Values, attributes
+from codesign.transpile._layers import Layer, Layers, Place, Rule, Values, attributes, in_order
 from codesign.transpile._types import ap_type, constant_type
 
 #: hls4ml's names of the axes of windows, by number of axes.
@@ -49,15 +49,20 @@ def matmul(layers: Layers, node: onnx.NodeProto) -> None:
     """A dense layer, with the bias that is added to it."""
     after = layers.following(node, "Add")
     output = node.output[0] if after is None else after[0].output[0]
-    data, types = layers.weights(layers.constants[node.input[1]], node.input[1], None if after is None else after[1])
-    inputs, outputs = layers.constants[node.input[1]].shape
-    source, shape = layers.first(node.input[0]), layers.shapes[output]
-    if len(shape) > 2:  # hls4ml makes a convolution of it, which is not exact over two axes of positions
+    place, shape, weight = layers.places[node.input[0]], layers.shapes[output], layers.constants[node.input[1]]
+    data, types = layers.weights(
+        weight[list(place.elements)] if place.elements else weight, node.input[1], None if after is None else after[1]
+    )
+    (inputs, outputs), rank = weight.shape, len(shape)
+    axes = place.axes if place.axes[-1] == rank - 1 else in_order(rank)
+    source, shape = layers.moved(node.input[0], axes), tuple(shape[axis] for axis in axes)
+    if rank > 2:  # hls4ml makes a convolution of it, which is not exact over two axes of positions
         source = _reshape(layers, f"{node.name}_rows", f"{output}.rows", source, (prod(shape[:-1]), inputs))
     precision = layers.accumulator(node) | types
     made = layers.add(node.name, "Dense", output, [source], precision, n_in=inputs, n_out=outputs, **data)
-    if len(shape) > 2:
-        _reshape(layers, f"{node.name}_shape", output, made, shape)
+    if rank > 2:
+        made = _reshape(layers, f"{node.name}_shape", output, made, shape)
+    layers.places[output] = Place(made, axes)
 
 
 def reduce_sum(layers: Layers, node: onnx.NodeProto) -> None:
@@ -68,9 +73,9 @@ def reduce_sum(layers: Layers, node: onnx.NodeProto) -> None:
     axes = {int(axis) - 1 for axis in layers.constants[node.input[1]]}
     kept = [size if axis not in axes else 1 for axis, size in enumerate(shape)]
     targets = np.broadcast_to(np.arange(np.prod(kept)).reshape(kept), shape)
-    weight = np.equal.outer(targets.reshape(-1), np.arange(np.prod(kept))) * factor
+    flat, elements = _flat(layers, f"{node.name}_flat", f"{output}.flat", node.input[0])
+    weight = np.equal.outer(targets.reshape(-1)[list(elements)], np.arange(np.prod(kept))) * factor
     data, types = layers.weights(weight, "", None)
-    flat = _reshape(layers, f"{node.name}_flat", f"{output}.flat", layers.first(node.input[0]), (weight.shape[0],))
     precision = layers.accumulator(node) | types
     sizes = {"n_in": weight.shape[0], "n_out": weight.shape[1]}
     total = layers.add(node.name, "Dense", output, [flat], precision, **sizes, **data)
@@ -183,8 +188,21 @@ def _zeros(
 
 
 def reshape(layers: Layers, node: onnx.NodeProto) -> None:
-    """The same elements, in the file's order, in another shape."""
-    _reshape(layers, node.name, node.output[0], layers.first(node.input[0]), layers.shapes[node.output[0]])
+    """The same elements in another shape; in the file's order, unless the weights that follow can take another."""
+    output, source = node.output[0], node.input[0]
+    if len(layers.shapes[output]) == 1 and layers.only_products(output):
+        layer, elements = _flat(layers, node.name, output, source)
+        layers.places[output] = Place(layer, (0,), elements)
+    else:
+        _reshape(layers, node.name, output, layers.first(source), layers.shapes[output])
+
+
+def _flat(layers: Layers, name: str, output: str, tensor: str) -> tuple[str, Shape]:
+    """A tensor with one axis, its elements in the order that they have; and which of the file's each is."""
+    place, shape = layers.places[tensor], layers.shapes[tensor]
+    elements = np.arange(prod(shape)).reshape(shape).transpose(place.axes).reshape(-1)
+    layer = _reshape(layers, name, output, place.layer, (prod(shape),))
+    return layer, place.elements or tuple(int(element) for element in elements)
 
 
 def _reshape(layers: Layers, name: str, output: str, source: str, shape: Shape) -> str:
@@ -195,23 +213,22 @@ def _reshape(layers: Layers, name: str, output: str, source: str, shape: Shape) 
 
 
 def transpose(layers: Layers, node: onnx.NodeProto) -> None:
-    """Axes in another order."""
-    order, shape = [axis - 1 for axis in attributes(node)["perm"][1:]], layers.shapes[node.input[0]]
-    # hls4ml drops a Transpose of an input of one channel, whatever its order
-    source = _reshape(layers, f"{node.name}_in", node.output[0], layers.first(node.input[0]), shape)
-    precision = {"result": layers.precisions[source]["result"]}
-    layers.add(node.name, "Transpose", node.output[0], [source], precision, perm=order)
+    """Axes in another order: no layer, until one wants them so."""
+    order, place = [axis - 1 for axis in attributes(node)["perm"][1:]], layers.places[node.input[0]]
+    layers.places[node.output[0]] = Place(place.layer, tuple(order.index(axis) for axis in place.axes))
 
 
 def concat(layers: Layers, node: onnx.NodeProto) -> None:
-    """Two at a time."""
-    axis, rank = attributes(node)["axis"], len(layers.shapes[node.output[0]])
-    names = [layers.first(name) for name in node.input]
+    """Two at a time, in the order that the first has."""
+    output, rank = node.output[0], len(layers.shapes[node.output[0]])
+    axis = layers.places[node.input[0]].axes.index(attributes(node)["axis"] - 1) + 1
+    names = [layers.like(name, node.input[0]) for name in node.input]
     joined = names[0]
     for index, name in enumerate(names[1:], 1):
         own = node.name if index == len(names) - 1 else f"{node.name}_{index}"
         options = {"op": f"concatenate{rank}d", "axis": axis}
-        joined = layers.add(own, "Concatenate", node.output[0], [joined, name], layers.accumulator(node), **options)
+        joined = layers.add(own, "Concatenate", output, [joined, name], layers.accumulator(node), **options)
+    layers.keep(output, node.input[0])
 
 
 #: By type of node.

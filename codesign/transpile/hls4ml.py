@@ -1,24 +1,23 @@
-"""`transpile.hls4ml`: a C++ project for Vitis HLS, and its bit-accurate simulation library."""
+"""`transpile.hls4ml`: a C++ project for high-level synthesis, and its bit-accurate simulation library."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from typing import ClassVar
 
-from codesign import tools
 from codesign.capture import output_to
 from codesign.design import Artifact, Design
 from codesign.errors import CodesignError, InputError, ToolError
 from codesign.passes import Context, Pass
-
-#: C++17: the newest standard that the project's headers and every g++ since 7 agree on.
-FLAGS = ("-O3", "-fPIC", "-std=c++17", "-fno-gnu-unique", "-w", "-Ifirmware/ap_types")
+from codesign.transpile._backends import BACKENDS
+from codesign.transpile._compile import Compilation, compile_project, compiler_of
+from codesign.transpile._firmware import Firmware
 
 
 @dataclass(frozen=True)
-class Hls4ml(Pass):
-    """Convert the QONNX file with hls4ml (Vitis backend, io_parallel, latency strategy) and compile its simulation.
+class Hls4ml(Firmware, Pass):
+    """Convert the QONNX file with hls4ml and compile its simulation.
 
     Every precision is set from the integer network: accumulators are exactly as wide as interval arithmetic proves
     necessary. The simulation library is what `verify.exact` runs.
@@ -35,30 +34,34 @@ class Hls4ml(Pass):
 
     reads: ClassVar[tuple[str, ...]] = ("quantized", "artifacts.qonnx", "target")
     writes: ClassVar[tuple[str, ...]] = ("artifacts.hls4ml",)
-    early: ClassVar[tuple[str, ...]] = ("graph",)
+    early: ClassVar[tuple[str, ...]] = ("graph", "target")
     distributions: ClassVar[tuple[str, ...]] = ("hls4ml", "qonnx", "onnx")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (self.project.isascii() and self.project.isidentifier()):
             raise InputError("transpile.hls4ml, project", repr(self.project), "a C identifier")
         if not 0 < self.timeout_s < inf:
             raise InputError("transpile.hls4ml, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
 
     def programs(self) -> tuple[str, ...]:
-        """The compiler."""
-        return (self.compiler,)
+        """The compiler; a vendor's own only if it is there."""
+        compiler = compiler_of(self.backend, self.compiler)
+        return () if BACKENDS[self.backend].vendors and not shutil.which(compiler) else (compiler,)
 
     def refuse(self, design: Design) -> None:
-        """A network with an operation that this route doesn't make is refused before it is trained."""
+        """A network or a target that this route doesn't make firmware for is refused before anything is trained."""
         from codesign.transpile._allowed import require_allowed
 
-        require_allowed(design.graph)
+        self.check_layers(design.graph)
+        self.check_target(design.target)
+        require_allowed(design.graph, self.backend, self.io_type)
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Convert, write, compile."""
         import onnx
 
-        log = context.work / "hls4ml.log"
+        log, compiler = context.work / "hls4ml.log", compiler_of(self.backend, self.compiler)
         with context.store.scratch() as scratch:
             folder = scratch / "project"
             context.progress("hls4ml: converting", 0, 4)
@@ -67,28 +70,16 @@ class Hls4ml(Pass):
                     from codesign.transpile._allowed import require_allowed
                     from codesign.transpile._hls4ml import convert, write_project
 
-                    require_allowed(design.quantized.graph)
+                    require_allowed(design.quantized.graph, self.backend, self.io_type)
                     model = onnx.load_model_from_string(
                         context.store.path(design.artifacts["qonnx"].digest).read_bytes()
                     )
-                    converted = convert(model, design.quantized, design.target, self.project, folder)
-                    write_project(converted, self.project, folder)
+                    converted, interface = convert(model, design.quantized, design.target, self, self.project, folder)
+                    write_project(converted, interface | {"compiler": compiler}, self.project, folder)
             except CodesignError:
                 raise
             except Exception as error:
                 raise ToolError("hls4ml", f"{type(error).__name__}: {error}", "", f"log: {log}") from error
-            self._compile(folder, log, context)
+            compile_project(self.backend, Compilation(folder, self.project, compiler, log, self.timeout_s), context)
             digest = context.store.put_folder(folder)
         return {"artifacts": {"hls4ml": Artifact("hls4ml", digest, folder=True)}}
-
-    def _compile(self, folder: Path, log: Path, context: Context) -> None:
-        """The simulation library, ``firmware/PROJECT.so``."""
-        parts = {"firmware.o": f"firmware/{self.project}.cpp", "bridge.o": f"{self.project}_bridge.cpp"}
-        for index, (output, source) in enumerate(parts.items(), 1):
-            context.progress(f"{self.compiler}: {source}", index, 4)
-            tools.run([self.compiler, *FLAGS, "-c", source, "-o", output], folder, log, self.timeout_s)
-        library = f"firmware/{self.project}.so"
-        tools.run([self.compiler, *FLAGS, "-shared", *parts, "-o", library], folder, log, self.timeout_s)
-        for output in parts:
-            (folder / output).unlink()
-        context.progress(f"{self.compiler}: linked", 4, 4)

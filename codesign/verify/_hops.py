@@ -1,5 +1,6 @@
 """Running the representations side by side, and counting the input vectors on which their integers differ."""
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from codesign.errors import ContractError
 from codesign.export._writer import QONNX_DOMAIN
 from codesign.fixed import Codes
 from codesign.quantized import FLOAT32_BITS, Quantized
+from codesign.transpile._firmware import INTERFACE
 
 #: Longest time that a simulation of the test split may take.
 SIMULATION_TIMEOUT_S = 3600.0
@@ -121,6 +123,13 @@ def _run_float64(model: onnx.ModelProto, inputs: Mapping[str, FloatArray]) -> di
     return dict(zip(outputs, found, strict=True))
 
 
+def why_not_compiled(folder: Path) -> str:
+    """Why an hls4ml project has no simulation library; empty if it has."""
+    if list((folder / "firmware").glob("*.so")):
+        return ""
+    return f"not compiled: no {json.loads((folder / INTERFACE).read_text())['compiler']} on PATH"
+
+
 def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes], work: Path) -> tuple[Outputs, str]:
     """The C++ simulation of an hls4ml project.
 
@@ -141,15 +150,28 @@ def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes], 
     shapes = quantized.graph.shapes()
     sizes = [int(np.prod(shapes[name])) for name in quantized.graph.outputs]
     count = len(inputs[0].values)
-    np.savez(work / "inputs.npz", *(codes.real().reshape(count, -1) for codes in inputs))
+    ports: dict[str, list[list[int]]] = json.loads((folder / INTERFACE).read_text())
+    given = [_permuted(codes.real(), axes) for codes, axes in zip(inputs, ports["inputs"], strict=True)]
+    np.savez(work / "inputs.npz", *(values.reshape(count, -1) for values in given))
     command = [
         sys.executable,
         "-m",
         "codesign.verify._simulate",
-        libraries[0],
-        work / "inputs.npz",
-        work / "outputs.npz",
+        libraries[0].resolve(),
+        (work / "inputs.npz").resolve(),
+        (work / "outputs.npz").resolve(),
     ]
-    tools.run([*command, *map(str, sizes)], work, work / "simulation.log", SIMULATION_TIMEOUT_S, tools.python_path())
+    # In the project's folder: some firmware reads its weights from files there as it starts.
+    tools.run([*command, *map(str, sizes)], folder, work / "simulation.log", SIMULATION_TIMEOUT_S, tools.python_path())
     with np.load(work / "outputs.npz", allow_pickle=False) as found:
-        return [found[name] for name in found], "C++ simulation"
+        flat = [found[name] for name in found]
+    outputs: list[npt.NDArray[np.float64]] = []
+    for values, name, axes in zip(flat, quantized.graph.outputs, ports["outputs"], strict=True):
+        shape = [shapes[name][axis] for axis in axes]
+        outputs.append(_permuted(values.reshape(count, *shape), [axes.index(axis) for axis in range(len(axes))]))
+    return outputs, "C++ simulation"
+
+
+def _permuted(values: npt.NDArray[np.float64], axes: Sequence[int]) -> npt.NDArray[np.float64]:
+    """Arrays ``[batch, ...]`` with the axes after the first in another order."""
+    return values.transpose(0, *(axis + 1 for axis in axes))
