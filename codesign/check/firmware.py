@@ -4,18 +4,14 @@ from collections.abc import Iterator
 
 from codesign.check._finding import Finding, Rule
 from codesign.check._subject import Subject, refusal
-from codesign.errors import InputError
 
 
 class Firmware(Rule):
-    """The first layer that can't go through hls4ml."""
+    """Every layer that can't go through hls4ml's Vitis backend with io_parallel, the defaults of the flow hls4ml."""
 
     def findings(self, subject: Subject) -> Iterator[Finding]:
-        """At most one."""
-        from codesign.transpile._allowed import require_allowed
+        """One per layer."""
+        from codesign.transpile._allowed import refusals
 
         if subject.graph is not None:
-            try:
-                require_allowed(subject.graph)
-            except InputError as error:
-                yield refusal(error)
+            yield from map(refusal, refusals(subject.graph, "Vitis", "io_parallel"))

@@ -1,6 +1,6 @@
 """What the hls4ml route makes: the operations whose C++ gave the reference's integers, and within which bounds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from codesign.errors import InputError
 from codesign.graph import Graph, Node
@@ -86,15 +86,22 @@ def require_allowed(graph: Graph, backend: BackendName, io_type: IoType) -> None
     Raises:
         InputError: Names the first layer of it.
     """
+    for error in refusals(graph, backend, io_type):
+        raise error
+
+
+def refusals(graph: Graph, backend: BackendName, io_type: IoType) -> Iterator[InputError]:
+    """What this route lacks for a network, layer by layer."""
     shapes, allowed = graph.shapes(), made_by(backend, io_type)
     route = f"which the hls4ml route does not make ({backend}, {io_type})"
     for node in graph.nodes:
         where, step = f"layer {node.name!r}", "use --flow qonnx, which stops before hls4ml"
         if node.op.kind not in allowed:
-            raise InputError(where, f"an operation {node.op.kind!r}, {route}", f"one of {', '.join(allowed)}", step)
+            yield InputError(where, f"an operation {node.op.kind!r}, {route}", f"one of {', '.join(allowed)}", step)
+            continue
         inputs = [shapes[name] for name in node.inputs]
         if lacking := allowed[node.op.kind](node, inputs):
             found = f"an operation {node.op.kind!r} with {lacking}, {route}"
-            raise InputError(where, found, str(allowed[node.op.kind].__doc__).rstrip("."), step)
-        if len(shape := shapes[node.output]) > MOST_AXES:
-            raise InputError(where, f"a tensor of shape {list(shape)}", f"at most {MOST_AXES} axes", step)
+            yield InputError(where, found, str(allowed[node.op.kind].__doc__).rstrip("."), step)
+        elif len(shape := shapes[node.output]) > MOST_AXES:
+            yield InputError(where, f"a tensor of shape {list(shape)}", f"at most {MOST_AXES} axes", step)
