@@ -77,6 +77,10 @@ def test_an_autoencoder_is_built(tmp_path: Path) -> None:
     test = result.design.dataset.split("test")
     real = result.design.quantized.outputs(test.inputs)[0].real()
     assert quality["squared_error"]["quantized"] == pytest.approx(np.square(real - test.inputs[0]).mean())
+    again = Anomaly(("line",))(result.design).measures
+    assert {name: again[name] for name in again if name.startswith("auc")} == {
+        name: item for name, item in result.design.measures.items() if name.startswith("auc")
+    }
     assert quality["auc_noise"]["float"] > 0.9 and quality["auc_noise"]["quantized"] > 0.85
     loss = result.design.sensitivity["hessian_trace"]
     assert loss.loss_unit == "squared error"
