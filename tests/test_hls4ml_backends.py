@@ -9,6 +9,7 @@ import pytest
 from torch import nn
 
 from codesign.errors import InputError
+from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
 from codesign.load._fx import graph_from_module
 from codesign.quantized import Quantized
@@ -19,8 +20,9 @@ from codesign.transpile.hls4ml import Hls4ml
 from codesign.verify._hops import why_not_compiled
 from tests import strategies
 from tests.networks import Plan, build_network
+from tests.strategies import spread_values
 from tests.test_hls4ml_exact import PLANS, converted
-from tests.test_hls4ml_networks import assert_exact
+from tests.test_hls4ml_networks import OTHERS, assert_exact, quantized_module
 
 #: Parts by backend, where the target's is of another vendor.
 PARTS = {name: "" if "xcvu13p".startswith(backend.parts) else backend.example for name, backend in BACKENDS.items()}
@@ -92,6 +94,29 @@ def test_every_operation_is_in_a_row(backend: BackendName, io_type: IoType) -> N
     graphs = [row(name)[0] for name in ROWS]
     kinds = {node.op.kind for each in graphs if makes(backend, io_type, each) for node in each.graph.nodes}
     assert set(made_by(backend, io_type)) - {"mul"} <= kinds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "io_type"), COMPILED)
+def test_products_and_means_of_sets(backend: BackendName, io_type: IoType, tmp_path: Path) -> None:
+    module, shapes = OTHERS["two inputs"]
+    quantized, random = quantized_module(module, *shapes), np.random.default_rng(5)
+    if not makes(backend, io_type, quantized):
+        pytest.skip("refused")
+    inputs = [spread_values(random, Fixed(True, 6, 2), (60, *shape)) for shape in shapes]
+    assert_exact(quantized, inputs, tmp_path, Hls4ml(backend=backend, io_type=io_type, part=PARTS[backend]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["Vitis", "Quartus", "Catapult"])
+def test_an_activation_of_one_bit(backend: BackendName, tmp_path: Path) -> None:
+    graph, _ = graph_from_module(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)).eval(), [(4,)])
+    signs = graph.signed()
+    formats = {name: Fixed(True, 6, 2) if signs[name] else Fixed(False, 1, 1) for name in graph.activations()}
+    formats |= {name: Fixed(True, 5, 1) for name in graph.weights()}
+    quantized = QuantizedNetwork(graph, formats).freeze(graph.parameters)
+    inputs = [3 * spread_values(np.random.default_rng(0), Fixed(True, 6, 2), (200, 4))]
+    assert_exact(quantized, inputs, tmp_path, Hls4ml(backend=backend, part=PARTS[backend]))
 
 
 #: Layouts: the step, and the network that it is for.
