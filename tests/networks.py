@@ -111,9 +111,19 @@ class Plan:
     channels: tuple[tuple[int, int], ...] = ()
 
 
+#: Stages of operations that no ONNX file gives.
+ONLY_TORCH = ("selected", "looked_up", "per_channel")
+
+
 @st.composite
-def plans(draw: st.DrawFn, weights: tuple[int, int] = (2, 8), activations: tuple[int, int] = (2, 10)) -> Plan:
+def plans(
+    draw: st.DrawFn,
+    weights: tuple[int, int] = (2, 8),
+    activations: tuple[int, int] = (2, 10),
+    without: tuple[str, ...] = (),
+) -> Plan:
     """Networks of one to four stages and a linear head, some with pruned weights or a width per channel."""
+    stages = [stage for stage in STAGES if stage not in without]
 
     def several(*widths: int) -> tuple[tuple[int, int], ...]:
         return tuple(draw(st.lists(st.tuples(st.sampled_from(widths), st.integers(-2, 4)), min_size=1, max_size=4)))
@@ -121,7 +131,7 @@ def plans(draw: st.DrawFn, weights: tuple[int, int] = (2, 8), activations: tuple
     width, integer = draw(st.tuples(st.integers(*activations), st.integers(-2, 4)))
     return Plan(
         draw(st.integers(1, 2)),
-        tuple(draw(st.lists(st.sampled_from(STAGES), min_size=1, max_size=4))),
+        tuple(draw(st.lists(st.sampled_from(stages), min_size=1, max_size=4))),
         draw(st.sampled_from(["flatten", "mean", "sum"])),
         tuple(draw(st.lists(st.booleans(), min_size=3, max_size=3))),
         several(0, *range(weights[0], weights[1] + 1)),

@@ -185,7 +185,7 @@ def _reshaped(given: Shape, wanted: Shape) -> Flatten | Reshape | Identity:
     """What gives a tensor another shape, if it is another."""
     if given == wanted:
         return Identity()
-    return Flatten() if len(wanted) == 1 else Reshape(wanted)
+    return Flatten() if given and len(wanted) == 1 else Reshape(wanted)
 
 
 def _from_view(call: TorchCall) -> Flatten | Reshape | Identity:

@@ -49,7 +49,11 @@ def test_branches_on_shapes() -> None:
     assert graph.inputs == {"x": (2, 6)}
 
 
-@pytest.mark.parametrize("stage", STAGES)
+#: An index of several axes is exported as one call for each axis: test_preprocess.py compares what comes out.
+SPELT_OUT = ("selected",)
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in SPELT_OUT])
 @pytest.mark.parametrize("rank", [1, 2])
 def test_exporting_gives_the_same_network_as_tracing(stage: str, rank: int) -> None:
     plan = Plan(rank, (stage,), "mean", (True,) * 3, ((5, 1),), ((6, 2),), Fixed(True, 6, 2), 4)

@@ -28,7 +28,7 @@ from codesign.ops.upsample import Upsample
 from codesign.torch_forward import float_forward, to_tensors
 from tests.load.onnx_nets import dense, exported, model, node, plain_mlp, read, samples, saved
 from tests.load.test_fx import MODULES, moving_statistics
-from tests.networks import Plan, module_of, plans
+from tests.networks import ONLY_TORCH, Plan, module_of, plans
 
 FILES = Path(__file__).parent / "onnx_files"
 
@@ -72,7 +72,7 @@ def test_dynamo_exporter(name: str, tmp_path: Path) -> None:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(plan=plans())
+@given(plan=plans(without=ONLY_TORCH))
 def test_random_convolutional_networks(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> None:
     torch.manual_seed(plan.seed % 2**31)
     module, shape = module_of(plan)

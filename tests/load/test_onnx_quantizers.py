@@ -21,7 +21,7 @@ from codesign.load._onnx_settle import Settled
 from codesign.quantized import Quantized
 from codesign.torch_forward import float_forward, to_tensors
 from tests.load.onnx_nets import QONNX, dense, model, node, quant, quantized_mlp, read, samples, saved
-from tests.networks import Plan, build_network, plans
+from tests.networks import ONLY_TORCH, Plan, build_network, plans
 
 FILES = Path(__file__).parent / "onnx_files"
 BREVITAS = ("brevitas_qonnx", "brevitas_fixed_point", "brevitas_qcdq", "brevitas_conv", "brevitas_binary")
@@ -250,7 +250,7 @@ def test_a_quantizer_behind_what_only_moves(tmp_path: Path) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(plan=plans())
+@given(plan=plans(without=ONLY_TORCH))
 def test_our_own_files_come_back_the_same(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Graph, bits, integers."""
     network = build_network(plan)
