@@ -28,8 +28,13 @@ class Anomaly(Pass):
     background: tuple[str, ...]
 
     reads: ClassVar[tuple[str, ...]] = ("graph", "dataset", "quantized")
+    early: ClassVar[tuple[str, ...]] = ("dataset",)
     writes: ClassVar[tuple[str, ...]] = ("measures",)
     distributions: ClassVar[tuple[str, ...]] = ("torch", "scipy")
+
+    def refuse(self, design: Design) -> None:
+        """Data without targets or without the background is refused before anything is trained."""
+        self.known(design.dataset)
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """One area per class and network."""

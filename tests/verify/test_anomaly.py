@@ -13,6 +13,8 @@ import codesign
 from codesign.design import Dataset, Design
 from codesign.errors import InputError
 from codesign.load.torch import graph_for
+from codesign.passes import Pass, Progress
+from codesign.pipeline import Quiet
 from codesign.sensitivity.hessian_trace import HessianTrace
 from codesign.verify.anomaly import Anomaly, _area
 
@@ -115,6 +117,24 @@ def test_bad_input(changed: dict[str, object], step: Anomaly, words: tuple[str, 
     with pytest.raises(InputError) as caught:
         step.known(data(**changed).dataset())
     assert all(word in str(caught.value) for word in words)
+
+
+def test_data_that_does_not_fit_is_refused_before_training(tmp_path: Path) -> None:
+    options, begun = {"verify.anomaly.background": ["lime"]}, list[str]()
+
+    class Watching(Quiet):
+        """Keeps the names of passes that begin."""
+
+        def started(self, step: Pass, reason: str) -> Progress:
+            begun.append(step.name)
+            return super().started(step, reason)
+
+    with pytest.raises(InputError, match="lime"):
+        codesign.build(
+            trained(), data(), out=tmp_path / "out", flow="qonnx", options=options, also=["verify.anomaly"],
+            observer=Watching(),
+        )  # fmt: skip
+    assert "finetune.qat" not in begun
 
 
 def test_targets_must_fit_the_network() -> None:
