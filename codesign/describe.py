@@ -45,14 +45,15 @@ def summary(step: type[object]) -> str:
 
 
 def options(step: type[Pass]) -> list[Option]:
-    """The options of a pass, in order."""
+    """The options of a pass: its own in order, then those that it inherits."""
     hints = get_type_hints(step)
     helps: dict[str, str] = {}
     for kind in reversed(step.__mro__):  # options that a pass inherits are described where they are
         helps |= _arguments(cleandoc(kind.__doc__ or ""))
+    own = vars(step).get("__annotations__", {})
     return [
         Option(item.name, spelt(hints[item.name]), _default(item), helps.get(item.name, ""))
-        for item in fields(step)  # type: ignore[arg-type]
+        for item in sorted(fields(step), key=lambda item: item.name not in own)  # type: ignore[arg-type]
     ]
 
 

@@ -1,49 +1,15 @@
 """What there is to decide: the widths that each tensor or group of channels may get, and which go together."""
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from typing import Literal
+from dataclasses import dataclass
 
 from codesign.allocate._pieces import Piece
-from codesign.errors import InputError, did_you_mean
+from codesign.allocate._widths import NARROWEST, WIDEST, Rules, allowed_widths, is_named
+from codesign.errors import InputError
 from codesign.graph import Graph
 
-#: Narrowest and widest format of a tensor that is not pruned.
-NARROWEST, WIDEST = 2, 24
-Granularity = Literal["tensor", "group", "channel"]
 #: One way to decide: the bits of every piece that goes along.
 Choice = dict[Piece, int]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Which widths are allowed.
-
-    Args:
-        weight_bits: Fewest and most bits of a weight.
-        prune: Whether a weight, or a group of its channels, may have no bits at all.
-        activations: "tied" to the weights before them, or "free".
-        activation_offset: Bits that a tied activation has beyond the weights before it.
-        activation_bits: Fewest and most bits of a free activation.
-        input_bits: Bits of the network's inputs.
-        granularity: What of a weight shares a width.
-        group_size: Output channels in a group.
-        bits: Bits, or fewest and most, by tensor name or pattern (``fc*.weight``); an exact name wins. An activation
-            that is named here is not tied.
-        ties: Tensors that must have one width.
-    """
-
-    weight_bits: tuple[int, int] = (4, 8)
-    prune: bool = False
-    activations: Literal["tied", "free"] = "tied"
-    activation_offset: int = 3
-    activation_bits: tuple[int, int] = (4, 11)
-    input_bits: int = 16
-    granularity: Granularity = "tensor"
-    group_size: int = 16
-    bits: Mapping[str, int | tuple[int, int]] = field(default_factory=dict[str, int | tuple[int, int]])
-    ties: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass
@@ -64,7 +30,7 @@ def decisions(graph: Graph, rules: Rules, sent: Mapping[str, int] | None = None)
     Raises:
         InputError: A name that no tensor has; a width that no format has; rules that leave a tensor no width.
     """
-    allowed = _allowed(graph, rules, sent or {})
+    allowed = allowed_widths(graph, rules, sent or {})
     leading = set(graph.weights()) | {n for tie in rules.ties for n in tie}
     found: list[tuple[Choice, ...]] = []
     for bundle in _bundles(graph, rules):
@@ -87,7 +53,7 @@ def _bundles(graph: Graph, rules: Rules) -> list[Bundle]:
     if rules.activations == "tied":
         for name in graph.activations():
             before = graph.feeding(name)
-            if before is None or name in graph.inputs or name in tied_names or _named(name, rules):
+            if before is None or name in graph.inputs or name in tied_names or is_named(name, rules):
                 continue
             weight = before.op.parameters()["weight"]
             if weight not in whole:
@@ -118,66 +84,6 @@ def _pieces(graph: Graph, weight: str, whole: bool, rules: Rules) -> list[Piece]
     channels = graph.parameters[weight].shape[0]
     step = 1 if rules.granularity == "channel" else rules.group_size
     return [Piece(weight, (start, min(start + step, channels))) for start in range(0, channels, step)]
-
-
-def _allowed(graph: Graph, rules: Rules, sent: Mapping[str, int]) -> dict[str, list[int]]:
-    """The widths that each tensor may get, before ties."""
-    weights = graph.weights()
-    pruned = [0] if rules.prune else []
-    tied = range(NARROWEST, WIDEST + 1)
-    free = tied if rules.activations == "tied" else _span(rules.activation_bits)
-    allowed = {name: [*pruned, *_span(rules.weight_bits)] for name in weights}
-    for name in graph.activations():
-        followed = graph.feeding(name) is not None
-        allowed[name] = list(free if followed else _span(rules.activation_bits))
-    allowed |= {name: [rules.input_bits] for name in graph.inputs}
-    for names in rules.ties:
-        for name in names:
-            _known(name, allowed, "allocate.pareto, ties")
-    exact_last = sorted(rules.bits.items(), key=lambda item: item[0] in allowed)
-    for pattern, bits in exact_last:
-        names = [name for name in allowed if name == pattern or fnmatchcase(name, pattern)]
-        if not names:
-            _known(pattern, allowed, "allocate.pareto, bits")
-        for name in names:
-            allowed[name] = _given(name, bits, name in weights)
-    tied_names = {name for names in rules.ties for name in names}
-    for name in graph.inputs:  # no loss is predicted for them, so that more bits would gain nothing
-        if name not in tied_names:
-            allowed[name] = allowed[name][:1]
-    for name, bits in sent.items():
-        if name in rules.bits or name in tied_names:
-            found = f"bits or ties of {name!r}, which is sent in a format of {bits} bits"
-            raise InputError("allocate.pareto", found, "none", "load.npz.formats says how it is sent")
-        allowed[name] = [bits]
-    return allowed
-
-
-def _given(name: str, bits: int | tuple[int, int], weight: bool) -> list[int]:
-    """The widths that the option ``bits`` gives a tensor.
-
-    Raises:
-        InputError: A width that the quantizer cannot have.
-    """
-    low, high = (bits, bits) if isinstance(bits, int) else bits
-    if weight and low == high == 0:
-        return [0]
-    if not NARROWEST <= low <= high <= WIDEST:
-        found = f"{low}" if isinstance(bits, int) else f"{low} to {high}"
-        zero = "; 0 prunes a weight" if weight else ""
-        wanted = f"{NARROWEST} to {WIDEST} bits, the fewest first{zero}"
-        raise InputError(f"allocate.pareto, bits of {name!r}", found, wanted)
-    return list(_span((low, high)))
-
-
-def _named(name: str, rules: Rules) -> bool:
-    """Whether the option ``bits`` speaks of a tensor."""
-    return any(name == pattern or fnmatchcase(name, pattern) for pattern in rules.bits)
-
-
-def _known(name: str, allowed: Mapping[str, object], where: str) -> None:
-    if name not in allowed:
-        raise InputError(where, f"no weight or activation {name!r}", "", did_you_mean(name, allowed))
 
 
 def _choices(bundle: Bundle, allowed: Mapping[str, list[int]], leading: Set[str]) -> Iterable[Choice]:
@@ -231,7 +137,3 @@ def _contradiction(bundle: Bundle, allowed: Mapping[str, list[int]]) -> InputErr
 def _range(widths: list[int]) -> str:
     ends = sorted(widths)
     return f"{ends[0]}" if len(ends) == 1 else f"{ends[0]} to {ends[-1]}"
-
-
-def _span(bits: tuple[int, int]) -> range:
-    return range(bits[0], bits[1] + 1)

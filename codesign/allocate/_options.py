@@ -5,7 +5,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from codesign.allocate import costs, solvers
-from codesign.allocate._decisions import NARROWEST, WIDEST
+from codesign.allocate._widths import NARROWEST, WIDEST
 from codesign.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from codesign.allocate._decisions import NARROWEST, WIDEST
+from codesign.allocate._widths import NARROWEST, WIDEST
 from codesign.allocate.pareto import DEFAULT_COST
 from codesign.design import Allocation, Design, Front
 from codesign.errors import InputError

@@ -1,12 +1,12 @@
 """`allocate.pareto`: the Pareto front of predicted loss against a cost, under budgets on any others."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from codesign.allocate._decisions import Granularity, Rules
+from codesign.allocate._widths import Rules
 from codesign.capture import output_to
 from codesign.design import Design, Front
 from codesign.passes import Context, Pass
@@ -16,7 +16,7 @@ DEFAULT_COST = "bops_campos"
 
 
 @dataclass(frozen=True)
-class Pareto(Pass):
+class Pareto(Rules, Pass):
     """Choose bits: provably the least predicted loss among all assignments that the budgets allow.
 
     The predicted loss is 1/2 sum over tensors of mean Hessian trace times squared quantization error
@@ -28,20 +28,6 @@ class Pareto(Pass):
         budgets: Most of each cost, by the cost's name, or "target" for what the target allows; `codesign costs` lists
             them. Without any, the point with the least loss is taken.
         costs: Costs to report and plot without a budget.
-        weight_bits: Fewest and most bits of a weight tensor.
-        prune: Whether a weight tensor, group or channel may have no bits: it is taken away.
-        activations: "tied" gives an activation the bits of the weights before it plus activation_offset;
-            "free" chooses them by themselves.
-        activation_offset: Bits that a tied activation has beyond the weights before it.
-        activation_bits: Fewest and most bits of a free activation.
-        input_bits: Bits of the network's inputs.
-        bits: Bits, or fewest and most, of single tensors by name or pattern, such as {"fc1.weight" = 8}. An activation
-            that is named here is not tied. Network inputs need one number: of a range they get the fewest bits, because
-            no loss is predicted for them.
-        ties: Lists of tensors that must have one width.
-        granularity: What of a weight shares a width: the "tensor", a "group" of output channels, or a "channel".
-            Finer than tensor needs free activations.
-        group_size: Output channels in a group.
         solver: "auto" enumerates where there are few assignments, and is "lagrangian" elsewhere, or "evolutionary" for
             costs that are no sums; `codesign solvers` lists them.
         points: How many points of the front: "all", a number for an even cover, or "auto" for all where they can be
@@ -60,16 +46,6 @@ class Pareto(Pass):
 
     budgets: dict[str, float | Literal["target"]] = field(default_factory=dict[str, float | Literal["target"]])
     costs: tuple[str, ...] = ()
-    weight_bits: tuple[int, int] = (4, 8)
-    prune: bool = False
-    activations: Literal["tied", "free"] = "tied"
-    activation_offset: int = 3
-    activation_bits: tuple[int, int] = (4, 11)
-    input_bits: int = 16
-    bits: dict[str, int | tuple[int, int]] = field(default_factory=dict[str, int | tuple[int, int]])
-    ties: tuple[tuple[str, ...], ...] = ()
-    granularity: Granularity = "tensor"
-    group_size: int = 16
     solver: str = "auto"
     points: int | Literal["auto", "all"] = "auto"
     gap: float = 0.0
@@ -103,7 +79,7 @@ class Pareto(Pass):
         metric = metric_named(self.metric, design.sensitivity, self.name)
         measurements = () if self.measurements is None else read_measurements(self.measurements)
         names = list(dict.fromkeys([*self.budgets, *self.costs])) or [DEFAULT_COST]
-        setup = set_up(design, metric, self.rules(), names, self.reuse_factor, measurements, self.calibration)
+        setup = set_up(design, metric, self, names, self.reuse_factor, measurements, self.calibration)
         budgets = {name: budget_of(name, most, setup.limits, self.name) for name, most in self.budgets.items()}
         with output_to(context.work / "solver.log"):  # HiGHS prints remarks of its own
             effort = Effort(self.gap, self.time_limit_s or inf, context.seed, context.progress)
@@ -120,10 +96,6 @@ class Pareto(Pass):
             measurements=measurements,
         )
         return {"front": front, "notices": {"allocate.pareto": _late(found.missed, names[0])} if found.missed else {}}
-
-    def rules(self) -> Rules:
-        """The options that say which widths are allowed."""
-        return Rules(**{item.name: getattr(self, item.name) for item in fields(Rules)})
 
 
 def _late(missed: int, cost: str) -> str:

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
+from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops.op import Shape
+from codesign.ops.op import Op, QonnxWriter, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def joined(name: str, what: str, inputs: list[Shape]) -> Shape:
-    """The shape of the result: axes of one element go along with others.
+class Pairwise(Op):
+    """Of two tensors, element by element, one ONNX node; axes of one element go along with others."""
 
-    Args:
-        name: The node's name, for messages.
-        what: What the result is, for messages.
-        inputs: Shapes without the batch axis.
+    #: What the result is called in messages.
+    result: ClassVar[str]
 
-    Raises:
-        InputError: The shapes don't fit.
-    """
-    if len(inputs) == 2 and len(inputs[0]) == len(inputs[1]):
-        pairs = list(zip(*inputs, strict=True))
-        if all(one == other or 1 in (one, other) for one, other in pairs):
-            return tuple(other if one == 1 else one for one, other in pairs)
-    found = f"{what} of tensors of shapes {', '.join(str(list(shape)) for shape in inputs)}"
-    wanted = "two tensors of as many axes, each equal in length or 1"
-    raise InputError(f"layer {name!r}", found, wanted, "use unsqueeze or view for axes that are missing")
+    def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
+        """That of both inputs; axes of one element go along with others.
+
+        Raises:
+            InputError: The shapes don't fit.
+        """
+        if len(inputs) == 2 and len(inputs[0]) == len(inputs[1]):
+            pairs = list(zip(*inputs, strict=True))
+            if all(one == other or 1 in (one, other) for one, other in pairs):
+                return tuple(other if one == 1 else one for one, other in pairs)
+        found = f"{self.result} of tensors of shapes {', '.join(str(list(shape)) for shape in inputs)}"
+        wanted = "two tensors of as many axes, each equal in length or 1"
+        raise InputError(f"layer {name!r}", found, wanted, "use unsqueeze or view for axes that are missing")
+
+    def signed(self, inputs: list[bool]) -> bool:
+        """If either can be negative."""
+        return any(inputs)
+
+    def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
+        """One node."""
+        writer.add(self.onnx_types[0], inputs, output, name)
 
 
 def summed(gradients: Tensor, shape: Shape) -> Tensor:

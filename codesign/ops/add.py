@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from codesign.arrays import FloatArray
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._broadcast import aligned, joined, largest, summed
+from codesign.ops._broadcast import Pairwise, aligned, largest, summed
 from codesign.ops._dyadic import Dyadic
 from codesign.ops.affine import Affine, affine, with_number
 from codesign.ops.identity import Identity
-from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Add(Op):
+class Add(Pairwise):
     """The sum of two tensors, as where a residual branch comes back; axes of one element go along with others."""
 
     kind: ClassVar[str] = "add"
+    result: ClassVar[str] = "a sum"
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = (
         "operator.add",
@@ -45,14 +45,6 @@ class Add(Op):
         """From ``Add`` of two tensors, or of a tensor and a constant."""
         return Affine.from_onnx(call) if call.constants else cls()
 
-    def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
-        """That of both inputs."""
-        return joined(name, "a sum", inputs)
-
-    def signed(self, inputs: list[bool]) -> bool:
-        """If either can be negative."""
-        return any(inputs)
-
     def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
         """``torch.add``."""
         return inputs[0] + inputs[1]
@@ -72,10 +64,6 @@ class Add(Op):
         """Both magnitudes together."""
         return sum(largest(inputs)[0])
 
-    def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
-        """One Add node."""
-        writer.add("Add", inputs, output, name)
-
     def pull_back(
         self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]
     ) -> list[Tensor]:
@@ -84,10 +72,11 @@ class Add(Op):
 
 
 @dataclass(frozen=True)
-class Sub(Op):
+class Sub(Pairwise):
     """The difference of two tensors, the first minus the second; axes of one element go along with others."""
 
     kind: ClassVar[str] = "sub"
+    result: ClassVar[str] = "a difference"
     torch_targets: ClassVar[tuple[str, ...]] = (
         *("operator.sub", "operator.isub", "torch.sub", "torch.subtract", "torch.rsub"),
         *("Tensor.sub", "Tensor.sub_", "Tensor.subtract"),
@@ -107,10 +96,6 @@ class Sub(Op):
     def from_onnx(cls, call: OnnxCall) -> Op:
         """From ``Sub`` of two tensors, or of a tensor and a constant."""
         return Affine.from_onnx(call) if call.constants else cls()
-
-    def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
-        """That of both inputs."""
-        return joined(name, "a difference", inputs)
 
     def signed(self, inputs: list[bool]) -> bool:
         """What is taken away may be larger."""
@@ -134,10 +119,6 @@ class Sub(Op):
     def magnitude(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> float:
         """Both magnitudes together."""
         return sum(largest(inputs)[0])
-
-    def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
-        """One Sub node."""
-        writer.add("Sub", inputs, output, name)
 
     def pull_back(
         self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]

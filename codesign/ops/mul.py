@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from codesign.arrays import FloatArray
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._broadcast import joined, summed
+from codesign.ops._broadcast import Pairwise, summed
 from codesign.ops.affine import Affine, affine, with_number
 from codesign.ops.identity import Identity
-from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Mul(Op):
+class Mul(Pairwise):
     """The product of two tensors, element by element; axes of one element go along with others."""
 
     kind: ClassVar[str] = "mul"
+    result: ClassVar[str] = "a product"
     reads_quantized: ClassVar[bool] = True
     piecewise_linear: ClassVar[bool] = False
     torch_targets: ClassVar[tuple[str, ...]] = (
@@ -44,14 +44,6 @@ class Mul(Op):
     def from_onnx(cls, call: OnnxCall) -> Op:
         """From ``Mul`` of two tensors, or of a tensor and a constant."""
         return Affine.from_onnx(call) if call.constants else cls()
-
-    def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
-        """That of both inputs."""
-        return joined(name, "a product", inputs)
-
-    def signed(self, inputs: list[bool]) -> bool:
-        """If either can be negative."""
-        return any(inputs)
 
     def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
         """``torch.mul``."""
@@ -72,10 +64,6 @@ class Mul(Op):
         """In floats: the product may leave int64."""
         first, second = (float(max(-int(x.low.min()), int(x.high.max()), 0)) for x in inputs)
         return first * second
-
-    def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
-        """One Mul node."""
-        writer.add("Mul", inputs, output, name)
 
     def pull_back(
         self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]

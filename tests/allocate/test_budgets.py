@@ -39,7 +39,7 @@ FEW: dict[str, Any] = {"calibration": 256}
 
 def setup_of(names: tuple[str, ...], **options: Any) -> Setup:
     """The problem of the jet tagger."""
-    return set_up(measured(), "hessian_trace", Pareto(**options).rules(), names, 1, (), 256)
+    return set_up(measured(), "hessian_trace", Pareto(**options), names, 1, (), 256)
 
 
 def every_assignment(names: tuple[str, ...]) -> list[Point]:

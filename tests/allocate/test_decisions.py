@@ -11,8 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from codesign.allocate._decisions import NARROWEST, WIDEST, Choice, Rules, decisions
+from codesign.allocate._decisions import Choice, decisions
 from codesign.allocate._pieces import Piece
+from codesign.allocate._widths import NARROWEST, WIDEST, Rules
 from codesign.errors import InputError
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module

@@ -251,7 +251,7 @@ def jet_points() -> list[Point]:
 
 
 def jet_model() -> Model:
-    return set_up(measured(), "hessian_trace", Pareto().rules(), ["bops_campos"], 1, (), 4096).model
+    return set_up(measured(), "hessian_trace", Pareto(), ["bops_campos"], 1, (), 4096).model
 
 
 def cost_and_loss(points: tuple[Point, ...] | list[Point]) -> list[tuple[float, float]]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import codesign
-from codesign.allocate._decisions import Rules
 from codesign.allocate._model import Model
 from codesign.allocate._problem import Bound
 from codesign.allocate._setup import set_up
+from codesign.allocate._widths import Rules
 from codesign.allocate.costs import Counted, Hardware, costs, make_cost
 from codesign.allocate.solvers import Effort, make_solver
 from codesign.design import Allocation, Design, Measurement, Point
