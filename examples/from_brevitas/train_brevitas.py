@@ -1,7 +1,7 @@
 """Trains the jet tagger with Brevitas and exports it: `python examples/from_brevitas/train_brevitas.py`.
 
-In an environment of its own, with ``pip install brevitas==0.13.4 onnx onnxscript onnxoptimizer qonnx``. The quantizers are
-Brevitas's defaults: scales that are any floats, biases that are floats.
+In an environment of its own, with ``pip install brevitas==0.13.4 onnx onnxscript onnxoptimizer qonnx``.
+The quantizers are Brevitas's defaults: scales that are any floats, biases that are floats.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def accuracy(model: nn.Module, inputs: Tensor, wanted: Tensor) -> float:
 
 
 def export(model: nn.Module, inputs: Tensor, path: Path) -> None:
-    """As QONNX, in one file, without the paths of this machine that the exporter notes at every node."""
+    """Write QONNX in one file, without the paths of this machine that the exporter notes at every node."""
     export_qonnx(model, args=inputs, export_path=str(path))
     written = onnx.load(path)
     for item in (*written.graph.node, *written.graph.input, *written.graph.output, *written.graph.value_info):
