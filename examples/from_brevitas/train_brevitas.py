@@ -57,11 +57,13 @@ def accuracy(model: nn.Module, inputs: Tensor, wanted: Tensor) -> float:
 
 
 def export(model: nn.Module, inputs: Tensor, path: Path) -> None:
-    """Write QONNX in one file, without the paths of this machine that the exporter notes at every node."""
+    """Write QONNX in one file, without the stack traces that the exporter leaves at every node."""
     export_qonnx(model, args=inputs, export_path=str(path))
     written = onnx.load(path)
-    for item in (*written.graph.node, *written.graph.input, *written.graph.output, *written.graph.value_info):
-        del item.metadata_props[:]
+    for node in written.graph.node:
+        kept = [item for item in node.metadata_props if item.key != "pkg.torch.onnx.stack_trace"]
+        del node.metadata_props[:]
+        node.metadata_props.extend(kept)
     onnx.save(written, path)
     Path(f"{path}.data").unlink(missing_ok=True)  # the weights are in the file now
 

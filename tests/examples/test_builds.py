@@ -19,10 +19,7 @@ ROWS = ROW.findall((EXAMPLES / "README.md").read_text())
 
 def quality(report: dict[str, Any]) -> tuple[float, float]:
     """Accuracy, or the area under the curve of top quarks, of floats and integers."""
-    found = report["quality"].get("accuracy")
-    if found is None:
-        measures = {measure["name"]: measure["value"] for measure in report["measures"]}
-        return measures["auc_t_float"], measures["auc_t_quantized"]
+    found = report["quality"].get("accuracy") or report["quality"]["auc_t"]
     return found["float"], found["quantized"]
 
 

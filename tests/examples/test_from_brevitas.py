@@ -32,9 +32,10 @@ def test_the_file_as_read_has_the_accuracy_that_brevitas_measured() -> None:
 def test_what_the_check_finds() -> None:
     outcome = run("check", str(FILE), "--json")
     assert outcome.code == 0, outcome.err
-    found = [item["found"] for item in json.loads(outcome.out) if item["effect"] == "changes"]
-    kinds = Counter(re.sub(r" [\d.]+$", "", text) for text in found)
+    found = [item for item in json.loads(outcome.out) if item["effect"] == "changes"]
+    kinds = Counter(re.sub(r" [\d.]+$", "", item["found"]) for item in found)
     assert kinds == {"scale": 8, "a float bias": 4, "rounding ROUND": 4}
+    assert {"fc1.bias", "fc1.weight", "relu1"} <= {item["where"] for item in found}  # the modules' paths
     assert all(f"{count} {what}" in README for count, what in ((8, "scales"), (4, "float biases"), (4, "quantizers")))
 
 
