@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from codesign.design import Dataset, SplitName
+from codesign.load._preprocess import preprocessing
 from codesign.load.npz import Npz
 from codesign.torch_forward import mean_loss, split_tensors
 from codesign.typed import parse
@@ -28,18 +29,20 @@ def load(build_file: Path, table: dict[str, Any], data: Path | None) -> Dataset:
     return parse(Npz, options | {"data": str(path)}, str(build_file)).read()
 
 
-def network(build_file: Path, table: dict[str, Any]) -> nn.Module:
-    """The network, made by the factory that the build file names."""
+def named(build_file: Path, table: dict[str, Any], key: str) -> Any:
+    """What the build file names in the network's Python file; None if it names nothing."""
     options = table["load"]["torch"]
     path = build_file.parent / options["model"]
     sys.path.insert(0, str(path.parent))
-    return getattr(importlib.import_module(path.stem), options["factory"])()
+    return getattr(importlib.import_module(path.stem), options[key]) if key in options else None
 
 
-def tensors(dataset: Dataset, name: SplitName) -> tuple[Tensor, Tensor]:
-    """Inputs of a split, and what is wanted of them."""
-    (inputs,), wanted = split_tensors(dataset.split(name))
-    return inputs, wanted
+def tensors(dataset: Dataset, name: SplitName, step: Any) -> tuple[Tensor, Tensor]:
+    """Inputs of a split, after the step before the network if there is one, and what is wanted of them."""
+    inputs, wanted = split_tensors(dataset.split(name))
+    if step is not None:
+        inputs = preprocessing(step, dataset)[0](*inputs)
+    return inputs[0].float(), wanted
 
 
 @torch.no_grad()
@@ -68,8 +71,9 @@ def main() -> None:
     torch.set_num_threads(1)  # the same weights on every machine with the same torch
     table = tomllib.loads(options.build_file.read_text())
     dataset = load(options.build_file, table, options.data)
-    (x, y), validation, test = (tensors(dataset, name) for name in ("train", "validation", "test"))
-    model = network(options.build_file, table)
+    step = named(options.build_file, table, "preprocess")
+    (x, y), validation, test = (tensors(dataset, name, step) for name in ("train", "validation", "test"))
+    model = named(options.build_file, table, "factory")()
     optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs)
     best, kept = float("inf"), {name: value.clone() for name, value in model.state_dict().items()}
