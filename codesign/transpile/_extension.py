@@ -4,10 +4,10 @@ Selecting, repeating, going along, padding and turning axes are all choices of e
 which hls4ml copies into projects.
 """
 
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -77,9 +77,6 @@ def _constants(node: Any, kinds: dict[str, str]) -> str:
 class ElementwiseConfig(templates.LayerConfigTemplate):
     """Constants and sizes of an elementwise layer."""
 
-    def __init__(self) -> None:
-        super().__init__(CodesignElementwise)
-
     def format(self, node: Any) -> str:
         """The C++."""
         kinds = {name: node.get_attr(f"{name}_t").name for name in ("first", "second")}
@@ -96,9 +93,6 @@ class ElementwiseConfig(templates.LayerConfigTemplate):
 class GatherConfig(templates.LayerConfigTemplate):
     """Places and sizes of a gathering layer."""
 
-    def __init__(self) -> None:
-        super().__init__(CodesignGather)
-
     def format(self, node: Any) -> str:
         """The C++."""
         n_in, n_out = node.get_input_variable().size(), node.get_output_variable().size()
@@ -107,9 +101,6 @@ class GatherConfig(templates.LayerConfigTemplate):
 
 class Call(templates.FunctionCallTemplate):
     """The call of either's function, its constants among the arguments."""
-
-    def __init__(self) -> None:
-        super().__init__((CodesignElementwise, CodesignGather), include_header=[f"nnet_utils/{HEADER.name}"])
 
     def format(self, node: Any) -> str:
         """The C++."""
@@ -126,6 +117,9 @@ def register(backend: str) -> None:
     known = hls4ml.backends.get_backend(backend)
     for layer in (CodesignElementwise, CodesignGather):
         layers.register_layer(layer.__name__, layer)
-    for template in (ElementwiseConfig, GatherConfig, Call):
-        known.register_template(template)
+    known.register_template(partial(cast(Any, ElementwiseConfig), CodesignElementwise))
+    known.register_template(partial(cast(Any, GatherConfig), CodesignGather))
+    known.register_template(
+        partial(cast(Any, Call), (CodesignElementwise, CodesignGather), [f"nnet_utils/{HEADER.name}"])
+    )
     known.register_source(HEADER)

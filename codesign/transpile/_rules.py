@@ -40,12 +40,12 @@ def reduce_sum(layers: Layers, node: onnx.NodeProto) -> None:
     axes = {int(axis) - 1 for axis in layers.constants[node.input[1]]}
     kept = [size if axis not in axes else 1 for axis, size in enumerate(shape)]
     targets = np.broadcast_to(np.arange(np.prod(kept)).reshape(kept), shape)
-    flat, elements = flat(layers, f"{node.name}_flat", f"{output}.flat", node.input[0])
+    row, elements = flat(layers, f"{node.name}_flat", f"{output}.flat", node.input[0])
     weight = np.equal.outer(targets.reshape(-1)[list(elements)], np.arange(np.prod(kept))) * factor
     data, types = layers.weights(weight, "", None)
     precision = layers.accumulator(output) | types
     sizes = {"n_in": weight.shape[0], "n_out": weight.shape[1]}
-    total = layers.add(node.name, "Dense", output, [flat], precision, **sizes, **data)
+    total = layers.add(node.name, "Dense", output, [row], precision, **sizes, **data)
     if len(layers.shapes[output]) != 1:
         shaped(layers, f"{node.name}_shape", output, total, layers.shapes[output])
 
