@@ -6,7 +6,7 @@ from codesign.errors import InputError
 from codesign.graph import Graph, Node
 from codesign.ops.maxpool import MaxPool
 from codesign.ops.op import Shape
-from codesign.transpile._backends import BackendName, IoType
+from codesign.transpile._backends import BACKENDS, BackendName, IoType
 
 #: Says what a node lacks, given its input shapes; empty if nothing.
 Bound = Callable[[Node, list[Shape]], str]
@@ -39,10 +39,16 @@ PARALLEL = (
 )
 
 
+#: Kinds of operations that need layers of our own.
+OWN = ("affine", "clip", "lookup", "reshape", "select", "table", "upsample")
+
+
 def made_by(backend: BackendName, io_type: IoType) -> Mapping[str, Bound]:
     """What a backend makes, by kind of operation."""
-    made: dict[str, Bound] = dict.fromkeys(PARALLEL, anything)
-    if io_type == "io_stream":
+    streamed = io_type == "io_stream"
+    kinds = [kind for kind in PARALLEL if kind not in OWN] if streamed and not BACKENDS[backend].extended else PARALLEL
+    made: dict[str, Bound] = dict.fromkeys(kinds, anything)
+    if streamed:
         made["maxpool"] = whole_windows
         if backend == "Catapult":
             made["concat"] = along_positions

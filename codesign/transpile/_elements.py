@@ -112,6 +112,7 @@ def _with_constants(
 
 
 def _add(layers: Layers, name: str, operation: str, source: str, output: str, first: Values, second: Values) -> None:
+    layers.require_extended(name)
     precision = {"result": layers.accumulators[output], "first": constant_type(first), "second": constant_type(second)}
     options = {"operation": operation, "first": first, "second": second}
     layers.add(name, "CodesignElementwise", output, [layers.places[source].layer], precision, **options)

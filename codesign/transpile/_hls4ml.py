@@ -108,7 +108,8 @@ def convert(
         InputError: hls4ml can't lay out a layer as asked.
     """
     copy, nodes, tensors = renamed(model)
-    layers = Layers(copy, expected_types(quantized, copy, tensors), firmware.streamed)
+    extended = not firmware.streamed or BACKENDS[firmware.backend].extended
+    layers = Layers(copy, expected_types(quantized, copy, tensors), firmware.streamed, extended)
     inputs, outputs = layers.run()
     register(firmware.backend)
     config: dict[str, Any] = hls4ml.utils.config.create_config(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from codesign.errors import ContractError
+from codesign.errors import ContractError, InputError
 from codesign.fixed import Fixed
 from codesign.ops.op import Shape
 from codesign.transpile._types import ap_type, constant_type
@@ -66,11 +66,13 @@ class Layers:
             have tensors between them that are not in it.
         streamed: Whether positions come one after another, so that to move axes is to keep a whole tensor: inputs and
             outputs are in the order that layers have, then.
+        extended: Whether layers of our own can be among them.
     """
 
     model: onnx.ModelProto
     accumulators: Mapping[str, str]
     streamed: bool = False
+    extended: bool = True
     layers: list[Layer] = field(default_factory=list[Layer])
     precisions: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     places: dict[str, Place] = field(default_factory=dict[str, Place])
@@ -183,7 +185,11 @@ class Layers:
             tensor: The tensor.
             elements: For each of its elements, as the file would have it, which of the tensor's it is; -1 for zero.
             axes: The order that its axes have.
+
+        Raises:
+            InputError: The backend has no such layer.
         """
+        self.require_extended(name)
         place, shape = self.places[tensor], self.shapes[tensor]
         given = place.elements or numbered(shape).transpose(place.axes).reshape(-1)
         places = np.append(np.argsort(given), -1)[elements.transpose(axes)]
@@ -191,6 +197,16 @@ class Layers:
         self.layers.append({**layer, "from": places.reshape(-1), "shape": list(places.shape)})
         self.precisions[name] = {"result": self.precisions[place.layer]["result"]}
         return name
+
+    def require_extended(self, name: str) -> None:
+        """Refuse a layer of our own where there can be none.
+
+        Raises:
+            InputError: There can be none.
+        """
+        if not self.extended:
+            found = "a layer that hls4ml has not, or a stream in another order than what reads it takes"
+            raise InputError(f"layer {name!r}", found, "", "use io_parallel, or another backend")
 
     def choose(self, name: str, output: str, tensor: str, elements: Values, axes: Shape | None = None) -> None:
         """Say that a tensor is chosen elements of another, its axes in the same order unless one is given."""

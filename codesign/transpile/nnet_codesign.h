@@ -5,7 +5,9 @@
 #ifndef NNET_CODESIGN_H_
 #define NNET_CODESIGN_H_
 
-#ifdef __INTELFPGA_COMPILER__
+#if defined(SYCL_LANGUAGE_VERSION)
+#define CODESIGN_CONSTANT static constexpr
+#elif defined(__INTELFPGA_COMPILER__)
 #define CODESIGN_CONSTANT hls_init_on_powerup static const
 #else
 #define CODESIGN_CONSTANT static const
