@@ -68,6 +68,7 @@ SMALL = (
         2,
         ((3, 1), (0, 0), (5, -2)),
     ),
+    Plan(1, ("looked_up", "selected", "sigmoid"), "mean", (True,) * 3, ((5, 1),), ((6, 2),), Fixed(True, 6, 2), 4),
     Plan(2, ("last_axis", "shared", "avgpool"), "sum", (True, False, True), ((5, 1),), ((6, 2),), Fixed(True, 7, 3), 3),
 )
 

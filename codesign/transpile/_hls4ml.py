@@ -25,10 +25,10 @@ from codesign.transpile._types import ap_type
 hls4ml: Any = import_module("hls4ml")
 ModelGraph = Any
 
-#: Words that a C++ identifier must not be, among those that a layer could be called.
+#: Words that a C++ identifier must not be, among those that a layer could be called; hls4ml takes no "input".
 _WORDS = (
     "and auto bool break case char class const continue default delete do double else enum explicit export extern "
-    "false float for friend goto if inline int long main namespace new not operator or private protected public "
+    "false float for friend goto if inline input int long main namespace new not operator or private protected public "
     "register return short signed sizeof static std struct switch template this throw true try typedef union "
     "unsigned using virtual void volatile while xor nnet"
 )
