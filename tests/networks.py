@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -212,6 +213,15 @@ def module_of(plan: Plan) -> tuple[nn.Module, Shape]:
     return nn.Sequential(body, nn.Linear(features, 3, bias=bias)).eval(), shape
 
 
+def corners(fixed: Fixed, shape: Shape) -> np.ndarray:
+    """Inputs at the ends of a format, float32: all lowest, all highest, alternating, and one unlike all others."""
+    size = prod(shape)
+    rows = [np.zeros((1, size), bool), np.arange(size)[None] % 2 == 1, np.eye(size, dtype=bool)]
+    high = np.concatenate([*rows, *(~each for each in rows)])
+    ends = np.array([int(fixed.low), int(fixed.high)]) * 2.0 ** -int(fixed.fraction)
+    return ends[high.astype(int)].reshape(-1, *shape).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Network(strategies.Network):
     """A plan of convolutions and branches made real."""
@@ -219,12 +229,10 @@ class Network(strategies.Network):
     plan: Plan
 
     def inputs(self, count: int) -> np.ndarray:
-        """Random inputs, and those of all smallest or all largest codes; at most 100, for time."""
+        """Random inputs, and corners of the input range."""
         fixed, (shape,) = self.plan.input_format, self.graph.inputs.values()
-        ends = np.array([int(fixed.low), int(fixed.high)]) * 2.0 ** -int(fixed.fraction)
-        flat = np.broadcast_to(ends.reshape(2, *[1] * len(shape)), (2, *shape))
-        random = spread_values(np.random.default_rng(self.plan.seed + 1), fixed, (min(count, 100), *shape))
-        return np.concatenate([random, flat.astype(np.float32)])
+        random = spread_values(np.random.default_rng(self.plan.seed + 1), fixed, (count, *shape))
+        return np.concatenate([random, corners(fixed, shape)])
 
 
 def build_network(plan: Plan) -> Network:

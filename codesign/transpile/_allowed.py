@@ -6,7 +6,6 @@ from codesign.errors import InputError
 from codesign.graph import Graph, Node
 from codesign.ops.maxpool import MaxPool
 from codesign.ops.op import Shape
-from codesign.ops.pad import Pad
 from codesign.transpile._backends import BACKENDS, BackendName, IoType
 
 #: Says what a node lacks, given its input shapes; empty if nothing.
@@ -21,17 +20,6 @@ def anything(node: Node, inputs: list[Shape]) -> str:
     return ""
 
 
-def equal_shapes(node: Node, inputs: list[Shape]) -> str:
-    """Both tensors of one shape."""
-    return "" if inputs[0] == inputs[1] else f"tensors of shapes {', '.join(str(list(shape)) for shape in inputs)}"
-
-
-def positions_only(node: Node, inputs: list[Shape]) -> str:
-    """Zeros around positions, none around channels."""
-    padded = isinstance(node.op, Pad) and (node.op.before[0] or node.op.after[0] or len(inputs[0]) < 2)
-    return "zeros along the channels" if padded else ""
-
-
 def whole_windows(node: Node, inputs: list[Shape]) -> str:
     """Windows side by side, without padding."""
     windows = node.op.windows if isinstance(node.op, MaxPool) else None
@@ -44,40 +32,27 @@ def along_positions(node: Node, inputs: list[Shape]) -> str:
     return "" if len(inputs[0]) > 1 else "tensors without positions"
 
 
-#: By kind of operation, with io_parallel. Tests compile each, for every backend, and compare integers.
-PARALLEL: Mapping[str, Bound] = {
-    "add": equal_shapes,
-    "avgpool": anything,
-    "concat": anything,
-    "conv": anything,
-    "flatten": anything,
-    "leaky_relu": anything,
-    "linear": anything,
-    "maxpool": anything,
-    "mean": anything,
-    "mul": equal_shapes,
-    "pad": positions_only,
-    "relu": anything,
-    "reshape": anything,
-    "sub": equal_shapes,
-    "sum": anything,
-    "transpose": anything,
-}
+#: Kinds of operations that are made without bounds, with io_parallel. Tests compile each and compare integers.
+PARALLEL = (
+    *("add", "affine", "avgpool", "clip", "concat", "conv", "flatten", "floor", "leaky_relu", "linear", "lookup"),
+    *("maxpool", "mean", "mul", "pad", "relu", "reshape", "select", "sub", "sum", "table", "transpose", "upsample"),
+)
 
 
-#: The same with io_stream.
-STREAM: Mapping[str, Bound] = {**PARALLEL, "maxpool": whole_windows}
-
-#: The same where streams cannot be turned into another order, which new shapes need.
-UNTURNED: Mapping[str, Bound] = {kind: bound for kind, bound in STREAM.items() if kind != "reshape"}
+#: Kinds of operations that need layers of our own.
+OWN = ("affine", "clip", "lookup", "reshape", "select", "table", "upsample")
 
 
 def made_by(backend: BackendName, io_type: IoType) -> Mapping[str, Bound]:
     """What a backend makes, by kind of operation."""
-    if io_type == "io_parallel":
-        return PARALLEL
-    made = STREAM if BACKENDS[backend].moves else UNTURNED
-    return {**made, "concat": along_positions} if backend == "Catapult" else made
+    streamed = io_type == "io_stream"
+    kinds = [kind for kind in PARALLEL if kind not in OWN] if streamed and not BACKENDS[backend].extended else PARALLEL
+    made: dict[str, Bound] = dict.fromkeys(kinds, anything)
+    if streamed:
+        made["maxpool"] = whole_windows
+        if backend == "Catapult":
+            made["concat"] = along_positions
+    return made
 
 
 def require_allowed(graph: Graph, backend: BackendName, io_type: IoType) -> None:

@@ -20,7 +20,7 @@ class Backend:
         includes: Folders of headers for a common C++ compiler; none if it takes the vendor's own.
         vendors: The vendor's own compiler, where no other takes the C++.
         strategies: Layouts of layers that it has, the usual one first.
-        moves: Whether its streams can have axes moved.
+        extended: Whether our own layers are made for its streams, too.
         queues: Whether depths of queues reach its C++.
         widened: Whether hls4ml spells types of one bit with two for it, which it could do without.
     """
@@ -30,7 +30,7 @@ class Backend:
     includes: tuple[str, ...] = ()
     vendors: str = ""
     strategies: tuple[Strategy, ...] = ("latency", "resource")
-    moves: bool = False
+    extended: bool = True
     queues: bool = False
     widened: bool = False
 
@@ -40,7 +40,6 @@ _AMD = Backend(
     "xcvu13p-flga2577-2-e",
     ("firmware/ap_types",),
     strategies=("latency", "resource", "distributed_arithmetic"),
-    moves=True,
     queues=True,
 )
 _INTEL = ("1s", "10a", "10c", "5s", "ag", "arria", "cyclone", "max", "stratix")
@@ -54,6 +53,6 @@ BACKENDS: Mapping[BackendName, Backend] = MappingProxyType(
             _INTEL, "Arria10", ("firmware/ac_types", "firmware/ap_types"), strategies=("resource",), widened=True
         ),
         "Catapult": Backend(("xc",), _AMD.example, _AC_FOLDERS, widened=True),
-        "oneAPI": Backend(_INTEL, "Agilex7", vendors="icpx", strategies=("resource",)),
+        "oneAPI": Backend(_INTEL, "Agilex7", vendors="icpx", strategies=("resource",), extended=False),
     }
 )

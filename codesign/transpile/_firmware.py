@@ -56,7 +56,7 @@ class Firmware:
 
     def _check_distributed(self, where: str, name: str) -> None:
         if find_spec("da4ml") is None:
-            raise InputError(where, "'distributed_arithmetic' without da4ml", "", "pip install 'hls4ml[da]'")
+            raise InputError(where, "'distributed_arithmetic' without da4ml", "", "pip install 'codesign[da]'")
         factors = [self.reuse_factors.get(name, self.reuse_factor)] if name else [self.reuse_factor]
         if factors != [1]:
             raise InputError(where, f"'distributed_arithmetic' with reuse factor {factors[0]}", "reuse factor 1")

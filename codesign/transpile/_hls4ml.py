@@ -16,6 +16,7 @@ from codesign.quantized import Quantized
 from codesign.target import Target
 from codesign.transpile._backends import BACKENDS
 from codesign.transpile._checks import check_layouts, check_precisions, keep_single_bits, set_queues
+from codesign.transpile._extension import register
 from codesign.transpile._firmware import INTERFACE, Firmware
 from codesign.transpile._layers import Layers
 from codesign.transpile._types import ap_type
@@ -24,10 +25,10 @@ from codesign.transpile._types import ap_type
 hls4ml: Any = import_module("hls4ml")
 ModelGraph = Any
 
-#: Words that a C++ identifier must not be, among those that a layer could be called.
+#: Words that a C++ identifier must not be, among those that a layer could be called; hls4ml takes no "input".
 _WORDS = (
     "and auto bool break case char class const continue default delete do double else enum explicit export extern "
-    "false float for friend goto if inline int long main namespace new not operator or private protected public "
+    "false float for friend goto if inline input int long main namespace new not operator or private protected public "
     "register return short signed sizeof static std struct switch template this throw true try typedef union "
     "unsigned using virtual void volatile while xor nnet"
 )
@@ -47,11 +48,11 @@ def c_names(names: Sequence[str]) -> list[str]:
     return list(chosen)
 
 
-def renamed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str]]:
+def renamed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str], dict[str, str]]:
     """A copy for hls4ml: C identifiers for names, a batch of one.
 
     Returns:
-        The copy, and its node names by the original ones.
+        The copy, and its names of nodes and of tensors by the original ones.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -73,13 +74,20 @@ def renamed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str]]:
         for dimension in info.type.tensor_type.shape.dim:
             if dimension.HasField("dim_param"):
                 dimension.dim_value = 1
-    return copy, new_nodes
+    return copy, new_nodes, new
 
 
-def expected_types(quantized: Quantized) -> dict[str, str]:
-    """The type of every node's result by node name: the exact accumulator's."""
-    ranges = quantized.accumulators()
-    return {node.name: ap_type(ranges[node.output].smallest_format()) for node in quantized.graph.nodes}
+def expected_types(quantized: Quantized, model: onnx.ModelProto, tensors: Mapping[str, str]) -> dict[str, str]:
+    """The type of every operation's result by tensor of the file: the exact accumulator's.
+
+    Args:
+        quantized: The integer network.
+        model: The file, with C identifiers for names.
+        tensors: Its tensors' names by the network's.
+    """
+    raw = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Quant"}
+    ranges = {tensors[name]: interval for name, interval in quantized.accumulators().items()}
+    return {raw.get(name, name): ap_type(interval.smallest_format()) for name, interval in ranges.items()}
 
 
 def convert(
@@ -99,10 +107,11 @@ def convert(
         ContractError: hls4ml chose another type than ours.
         InputError: hls4ml can't lay out a layer as asked.
     """
-    copy, nodes = renamed(model)
-    types = {nodes[name]: kind for name, kind in expected_types(quantized).items()}
-    layers = Layers(copy, types, firmware.streamed, not firmware.streamed or BACKENDS[firmware.backend].moves)
+    copy, nodes, tensors = renamed(model)
+    extended = not firmware.streamed or BACKENDS[firmware.backend].extended
+    layers = Layers(copy, expected_types(quantized, copy, tensors), firmware.streamed, extended)
     inputs, outputs = layers.run()
+    register(firmware.backend)
     config: dict[str, Any] = hls4ml.utils.config.create_config(
         output_dir=str(folder),
         project_name=project,

@@ -26,7 +26,7 @@ Values = npt.NDArray[Any]
 
 
 #: Nodes that work on each element by itself.
-ELEMENTWISE = ("Quant", "Relu", "LeakyRelu", "Clip")
+ELEMENTWISE = ("Quant", "Relu", "LeakyRelu", "Clip", "Floor")
 #: Nodes that take positions with channels last.
 WINDOWS = ("AveragePool", "Conv", "MaxPool", "Pad", "Resize")
 
@@ -62,16 +62,17 @@ class Layers:
 
     Args:
         model: The file, with C identifiers for names.
-        accumulators: Type of each node's result, by node name.
+        accumulators: Type of what each operation of the network gives, by tensor name. Operations of several nodes
+            have tensors between them that are not in it.
         streamed: Whether positions come one after another, so that to move axes is to keep a whole tensor: inputs and
             outputs are in the order that layers have, then.
-        moves: Whether axes can be moved at all.
+        extended: Whether layers of our own can be among them.
     """
 
     model: onnx.ModelProto
     accumulators: Mapping[str, str]
     streamed: bool = False
-    moves: bool = True
+    extended: bool = True
     layers: list[Layer] = field(default_factory=list[Layer])
     precisions: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     places: dict[str, Place] = field(default_factory=dict[str, Place])
@@ -167,32 +168,50 @@ class Layers:
         return self.moved(tensor, self.places[other].axes)
 
     def moved(self, tensor: str, axes: Shape) -> str:
-        """The layer that gives a tensor with its axes in an order.
-
-        Raises:
-            InputError: The backend's streams cannot be turned.
-        """
-        place, rank = self.places[tensor], len(axes)
+        """The layer that gives a tensor with its axes in an order."""
+        place, shape = self.places[tensor], self.shapes[tensor]
         if place.axes == axes:
             return place.layer
-        if not self.moves:
-            hint = "use io_parallel, or Vitis, whose streams can be turned"
-            raise InputError(f"layer {place.layer!r}", "a stream in another order than what reads it takes", "", hint)
-        order = tuple(place.axes.index(axis) for axis in axes)
-        name = f"{place.layer}_axes{''.join(map(str, order))}"
+        name = f"{place.layer}_axes{''.join(map(str, (place.axes.index(axis) for axis in axes)))}"
         if name not in self.precisions:
-            source, precision = place.layer, {"result": self.precisions[place.layer]["result"]}
-            if order != channels_last(rank):  # hls4ml drops a Transpose of an input of one channel, whatever its order
-                shape = [self.shapes[tensor][axis] for axis in place.axes]
-                source = self._insert(f"{name}_in", "Reshape", source, precision, target_shape=shape)
-            self._insert(name, "Transpose", source, precision, perm=list(order))
+            self.gather(name, tensor, numbered(shape), axes)
         return name
 
-    def _insert(self, name: str, kind: str, source: str, precision: Mapping[str, str], **more: Any) -> str:
-        """A layer between layers, whose result the file has no name for."""
-        self.layers.append({"class_name": kind, "name": name, "outputs": [name], "inputs": [source], **more})
-        self.precisions[name] = dict(precision)
+    def gather(self, name: str, tensor: str, elements: Values, axes: Shape) -> str:
+        """A layer that gives chosen elements of a tensor.
+
+        Args:
+            name: Its name.
+            tensor: The tensor.
+            elements: For each of its elements, as the file would have it, which of the tensor's it is; -1 for zero.
+            axes: The order that its axes have.
+
+        Raises:
+            InputError: The backend has no such layer.
+        """
+        self.require_extended(name)
+        place, shape = self.places[tensor], self.shapes[tensor]
+        given = place.elements or numbered(shape).transpose(place.axes).reshape(-1)
+        places = np.append(np.argsort(given), -1)[elements.transpose(axes)]
+        layer = {"class_name": "CodesignGather", "name": name, "outputs": [name], "inputs": [place.layer]}
+        self.layers.append({**layer, "from": places.reshape(-1), "shape": list(places.shape)})
+        self.precisions[name] = {"result": self.precisions[place.layer]["result"]}
         return name
+
+    def require_extended(self, name: str) -> None:
+        """Refuse a layer of our own where there can be none.
+
+        Raises:
+            InputError: There can be none.
+        """
+        if not self.extended:
+            found = "a layer that hls4ml has not, or a stream in another order than what reads it takes"
+            raise InputError(f"layer {name!r}", found, "", "use io_parallel, or another backend")
+
+    def choose(self, name: str, output: str, tensor: str, elements: Values, axes: Shape | None = None) -> None:
+        """Say that a tensor is chosen elements of another, its axes in the same order unless one is given."""
+        order = self.places[tensor].axes if axes is None else axes
+        self.places[output] = Place(self.gather(name, tensor, elements, order), order)
 
     def keep(self, output: str, source: str) -> None:
         """Say that a tensor's axes and elements are in the order of another's."""
@@ -204,28 +223,31 @@ class Layers:
         return [node for node in self.model.graph.node if tensor in node.input]
 
     def only_products(self, tensor: str) -> bool:
-        """Whether nothing but linear layers read a tensor, so that its elements may be in any order."""
+        """Whether nothing but linear layers read a tensor, so that its elements may be in any order.
+
+        A stream must come to them as it is: a flat one has the words that it had before.
+        """
         if tensor in {info.name for info in self.model.graph.output}:
             return False
         return all(
-            node.op_type == "MatMul" or (node.op_type in ELEMENTWISE and self.only_products(node.output[0]))
+            node.op_type == "MatMul"
+            or (not self.streamed and node.op_type in ELEMENTWISE and self.only_products(node.output[0]))
             for node in self.readers(tensor)
         )
 
     def following(self, node: onnx.NodeProto, op_type: str) -> tuple[onnx.NodeProto, str] | None:
-        """The one node that reads a node's output, if it is of that type with a constant: taken in here."""
-        readers = self.readers(node.output[0])
-        if len(readers) != 1 or readers[0].op_type != op_type:
+        """The node that goes on with a node's operation, if it is of that type, and its constant: taken in here."""
+        if node.output[0] in self.accumulators:
             return None
-        constant = next((name for name in readers[0].input if name in self.constants), None)
-        if constant is None or node.output[0] in {info.name for info in self.model.graph.output}:
+        (reader,) = self.readers(node.output[0])
+        if reader.op_type != op_type:
             return None
-        self.folded.add(readers[0].output[0])
-        return readers[0], constant
+        self.folded.add(reader.output[0])
+        return reader, next((name for name in reader.input if name in self.constants), "")
 
-    def accumulator(self, node: onnx.NodeProto) -> dict[str, str]:
-        """Types of a node's result and of the sums on the way to it."""
-        return {"result": self.accumulators[node.name], "accum": self.accumulators[node.name]}
+    def accumulator(self, tensor: str) -> dict[str, str]:
+        """Types of what an operation gives, and of the sums on the way to it."""
+        return {"result": self.accumulators[tensor], "accum": self.accumulators[tensor]}
 
     def weights(self, values: Values, tensor: str, bias: str | None) -> tuple[Layer, dict[str, str]]:
         """Attributes and types of a layer's weight and bias.
@@ -255,9 +277,9 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {item.name: helper.get_attribute_value(item) for item in node.attribute}
 
 
-def size(shape: Shape) -> int:
-    """Number of elements."""
-    return prod(shape)
+def numbered(shape: Shape) -> Values:
+    """A tensor's elements by number."""
+    return np.arange(prod(shape)).reshape(shape)
 
 
 Rule = Callable[[Layers, onnx.NodeProto], None]

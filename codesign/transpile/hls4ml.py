@@ -35,7 +35,7 @@ class Hls4ml(Firmware, Pass):
     reads: ClassVar[tuple[str, ...]] = ("quantized", "artifacts.qonnx", "target")
     writes: ClassVar[tuple[str, ...]] = ("artifacts.hls4ml",)
     early: ClassVar[tuple[str, ...]] = ("graph", "target")
-    distributions: ClassVar[tuple[str, ...]] = ("hls4ml", "qonnx", "onnx")
+    distributions: ClassVar[tuple[str, ...]] = ("hls4ml", "qonnx", "onnx", "da4ml")
 
     def __post_init__(self) -> None:
         super().__post_init__()

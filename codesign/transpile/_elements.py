@@ -1,0 +1,131 @@
+"""Rules for what is done with each element by itself, or with two elements at one place."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+
+from codesign.transpile._layers import Layers, Place, Values, attributes, in_order, numbered
+from codesign.transpile._types import ap_type, constant_type
+
+
+def quantizer(layers: Layers, node: onnx.NodeProto) -> None:
+    """A cast that truncates and saturates."""
+    precision = {"result": ap_type(layers.formats[node.output[0]], saturate=True)}
+    _elementwise(layers, node, "Activation", precision, activation="linear")
+
+
+def relu(layers: Layers, node: onnx.NodeProto) -> None:
+    """A ReLU into the type of its result."""
+    _elementwise(layers, node, "Activation", layers.accumulator(node.output[0]), activation="relu")
+
+
+def floor(layers: Layers, node: onnx.NodeProto) -> None:
+    """A cast that truncates into the type of its result."""
+    _elementwise(layers, node, "Activation", layers.accumulator(node.output[0]), activation="linear")
+
+
+def leaky_relu(layers: Layers, node: onnx.NodeProto) -> None:
+    """A leaky ReLU, its slope a power of two."""
+    slope = attributes(node)["alpha"]
+    precision = layers.accumulator(node.output[0]) | {"param": constant_type(np.array(slope))}
+    _elementwise(layers, node, "LeakyReLU", precision, activation="LeakyReLU", activ_param=slope)
+
+
+def _elementwise(layers: Layers, node: onnx.NodeProto, kind: str, precision: Mapping[str, str], **more: Any) -> None:
+    layers.add(node.name, kind, node.output[0], [layers.places[node.input[0]].layer], precision, **more)
+    layers.keep(node.output[0], node.input[0])
+
+
+def arithmetic(layers: Layers, node: onnx.NodeProto) -> None:
+    """Sum, difference or product of two tensors, or of one and constants."""
+    if not any(name in layers.constants for name in node.input):
+        _merge(layers, node)
+    elif node.op_type == "Sub":  # nothing but a table begins with it
+        table(layers, node)
+    else:
+        _affine(layers, node)
+
+
+def _merge(layers: Layers, node: onnx.NodeProto) -> None:
+    """Two tensors, their axes in the order of the first that has the result's shape; axes of one element go along."""
+    output, given = node.output[0], [layers.shapes[name] for name in node.input]
+    shape = layers.shapes[output]
+    whole = next((name for name, own in zip(node.input, given, strict=True) if own == shape), None)
+    axes = in_order(len(shape)) if whole is None else layers.places[whole].axes
+    inputs = [
+        layers.moved(name, axes)
+        if own == shape
+        else layers.gather(f"{node.name}_along{index}", name, np.broadcast_to(numbered(own), shape), axes)
+        for index, (name, own) in enumerate(zip(node.input, given, strict=True))
+    ]
+    operation = {"Add": "add", "Sub": "subtract", "Mul": "multiply"}[node.op_type]
+    made = layers.add(node.name, "Merge", output, inputs, layers.accumulator(output), op=operation)
+    layers.places[output] = Place(made, axes)
+
+
+def _affine(layers: Layers, node: onnx.NodeProto) -> None:
+    """Times a constant, plus a constant."""
+    constant = next(layers.constants[name] for name in node.input if name in layers.constants)
+    output, scale, offset = node.output[0], np.ones(()), np.zeros(())
+    if node.op_type == "Add":
+        offset = constant
+    else:
+        scale, after = constant, layers.following(node, "Add")
+        if after is not None:
+            output, offset = after[0].output[0], layers.constants[after[1]]
+    _with_constants(layers, node.name, "affine", node.input[0], output, scale, offset)
+
+
+def limits(layers: Layers, node: onnx.NodeProto) -> None:
+    """A lower limit, an upper one, or both."""
+    last, given = node, [layers.constants[name] for name in node.input[1:]]
+    if after := layers.following(node, "Min"):
+        last, given = after[0], [*given, layers.constants[after[1]]]
+    operation = "between" if len(given) == 2 else {"Max": "at_least", "Min": "at_most"}[node.op_type]
+    _with_constants(layers, last.name, operation, node.input[0], last.output[0], *given)
+
+
+def table(layers: Layers, node: onnx.NodeProto) -> None:
+    """An entry for each number; the C++ takes numbers modulo the table's size, so that negative ones come last."""
+    source, low, steps = node.input[0], 0.0, 1.0
+    while node.op_type != "Gather":
+        if node.op_type == "Sub":
+            low = float(layers.constants[node.input[1]])
+        elif node.op_type == "Mul":
+            steps = float(layers.constants[node.input[1]])
+        (node,) = layers.readers(node.output[0])
+        layers.folded.add(node.output[0])
+    entries = layers.constants[node.input[0]].astype(np.float64)
+    size = 1 << (len(entries) - 1).bit_length()
+    numbers = (np.arange(size) - round(low * steps)) % size
+    rotated = entries[np.minimum(numbers, len(entries) - 1)]
+    _add(layers, node.name, "lookup", source, node.output[0], rotated, np.array([steps]))
+
+
+def _with_constants(
+    layers: Layers, name: str, operation: str, source: str, output: str, first: Values, second: Values | float = 0.0
+) -> None:
+    """A layer of an element and constants that go along with the tensor."""
+    _add(layers, name, operation, source, output, *(_arranged(layers, source, each) for each in (first, second)))
+
+
+def _add(layers: Layers, name: str, operation: str, source: str, output: str, first: Values, second: Values) -> None:
+    layers.require_extended(name)
+    precision = {"result": layers.accumulators[output], "first": constant_type(first), "second": constant_type(second)}
+    options = {"operation": operation, "first": first, "second": second}
+    layers.add(name, "CodesignElementwise", output, [layers.places[source].layer], precision, **options)
+    layers.keep(output, source)
+
+
+def _arranged(layers: Layers, tensor: str, constants: Values | float) -> Values:
+    """Constants in the order that a tensor's elements have: one for all, one for each along its last axis, or all."""
+    place, shape = layers.places[tensor], layers.shapes[tensor]
+    values = np.broadcast_to(np.asarray(constants, np.float64), shape).transpose(place.axes)
+    rows = values.reshape(-1, values.shape[-1])
+    if place.elements:
+        rows = rows[:, list(place.elements)]
+    if (rows == rows[0, 0]).all():
+        return rows[0, :1]
+    return rows[0] if (rows == rows[0]).all() else rows.reshape(-1)
