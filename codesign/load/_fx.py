@@ -98,9 +98,22 @@ def folded(graph: Graph) -> tuple[Graph, list[str]]:
             notices += [notice] if notice else []
             break
         else:
-            raise refusal or ContractError("rewriting", "nothing to rewrite", "progress")
+            graph = _stood_in(graph, refusal or ContractError("rewriting", "nothing to rewrite", "progress"))
     graph.verify()
     return graph, notices
+
+
+def _stood_in(graph: Graph, refusal: Exception) -> Graph:
+    """The graph with an operation that hardware has in the place of the first that can't be rewritten and has one.
+
+    Raises:
+        Exception: The refusal, where none has.
+    """
+    for node in graph.nodes:
+        other = node.op.stand_in(graph, node) if isinstance(node.op, Rewritten) else None
+        if other is not None:
+            return graph.replaced(node, replace(node, op=other), {})
+    raise refusal
 
 
 def _without_dead(graph: Graph) -> tuple[Graph, list[str]]:

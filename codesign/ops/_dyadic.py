@@ -154,18 +154,20 @@ def constant(path: str, what: str, given: Any, rank: int) -> Constant:
     Args:
         path: The layer's name, for messages.
         what: What the constant is, for messages.
-        given: A number, or a tensor that no input reaches.
+        given: A number, an array, or a tensor that no input reaches.
         rank: Axes of the tensor that it meets, the batch axis left out.
 
     Raises:
         InputError: It is learned, or a number takes more than ``BITS`` bits, or there is one for each sample.
     """
-    if not isinstance(given, Parameter):
+    if isinstance(given, Parameter):
+        if given.values is None:
+            hint = "bring it into a layer's weights, or make it a buffer"
+            raise InputError(f"layer {path!r}", f"{what} {given.name!r}, which is learned", "a constant", hint)
+        given = given.values
+    if not isinstance(given, np.ndarray):
         return dyadic(path, what, given)
-    if given.values is None:
-        hint = "bring it into a layer's weights, or make it a buffer"
-        raise InputError(f"layer {path!r}", f"{what} {given.name!r}, which is learned", "a constant", hint)
-    values = np.asarray(given.values, np.float64)
+    values = np.asarray(given, np.float64)
     if values.size == 1:
         return dyadic(path, what, values.item())
     if values.ndim > rank + (values.shape[0] == 1):

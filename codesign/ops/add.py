@@ -12,6 +12,7 @@ from codesign.interval import Interval
 from codesign.ops._broadcast import aligned, joined, largest, summed
 from codesign.ops._dyadic import Dyadic
 from codesign.ops.affine import Affine, affine, with_number
+from codesign.ops.batchnorm import with_constant
 from codesign.ops.identity import Identity
 from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
@@ -43,7 +44,7 @@ class Add(Op):
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> Op:
         """From ``Add`` of two tensors, or of a tensor and a constant."""
-        return Affine.from_onnx(call) if call.constants else cls()
+        return with_constant(call) if call.constants else cls()
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """That of both inputs."""
@@ -106,7 +107,7 @@ class Sub(Op):
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> Op:
         """From ``Sub`` of two tensors, or of a tensor and a constant."""
-        return Affine.from_onnx(call) if call.constants else cls()
+        return with_constant(call) if call.constants else cls()
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """That of both inputs."""

@@ -14,6 +14,7 @@ from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._broadcast import joined, summed
 from codesign.ops.affine import Affine, affine, with_number
+from codesign.ops.batchnorm import with_constant
 from codesign.ops.identity import Identity
 from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
@@ -32,7 +33,7 @@ class Mul(Op):
         *("operator.mul", "operator.imul", "torch.mul", "torch.multiply"),
         *("Tensor.mul", "Tensor.mul_", "Tensor.multiply"),
     )
-    onnx_types: ClassVar[tuple[str, ...]] = ("Mul",)
+    onnx_types: ClassVar[tuple[str, ...]] = ("Mul", "Div")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Mul | Affine | Identity:
@@ -42,8 +43,8 @@ class Mul(Op):
 
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> Op:
-        """From ``Mul`` of two tensors, or of a tensor and a constant."""
-        return Affine.from_onnx(call) if call.constants else cls()
+        """From ``Mul`` of two tensors, or of a tensor and a constant, or from ``Div`` by one."""
+        return with_constant(call) if call.constants or call.op_type == "Div" else cls()
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """That of both inputs."""

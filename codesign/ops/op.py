@@ -81,7 +81,7 @@ class QonnxWriter(Protocol):
     def add(
         self, op_type: str, inputs: Sequence[str], output: str, name: str, shape: Shape | None = None, **attributes: Any
     ) -> str:
-        """Write one ONNX node, its output of int64 after a Cast; returns ``output``.
+        """Write one ONNX node, its output of int64 after a Cast to that; returns ``output``.
 
         Args:
             op_type: Name of the ONNX operator.
@@ -233,6 +233,10 @@ class Rewritten(Op):
         Raises:
             InputError: The node can't be taken out where it stands.
         """
+
+    def stand_in(self, graph: Graph, node: Node) -> Op | None:
+        """An operation that hardware has and that does the same, for where ``rewrite`` refuses; None without one."""
+        return None
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The input's shape."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
@@ -13,12 +14,16 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
+from codesign.ops._onnx import BATCH, check_single
+from codesign.ops.flatten import reshaped
 from codesign.ops.lookup import Lookup
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+#: An end of a range that is no end: files say so, or a larger number.
+FARTHEST = 2**31 - 1
 #: First, last-plus-one and step along an axis.
 Range = tuple[int, int, int]
 T = TypeVar("T", "Tensor", IntArray)
@@ -41,19 +46,13 @@ class Select(Op):
     moves_data: ClassVar[bool] = True
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = (
-        *(
-            "operator.getitem",
-            "Tensor.__getitem__",
-            "aten.slice",
-            "torch.select",
-            "Tensor.select",
-            "torch.narrow",
-            "Tensor.narrow",
-        ),
+        *("operator.getitem", "Tensor.__getitem__", "aten.slice"),
+        *("torch.select", "Tensor.select", "torch.narrow", "Tensor.narrow"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Slice", "Gather", "Slice+Reshape")
 
     @classmethod
-    def from_torch(cls, call: TorchCall) -> Select | Lookup:
+    def from_torch(cls, call: TorchCall) -> Op:
         """From ``x[...]`` with numbers, ranges and new axes, ``select`` and ``narrow``; ``table[x]`` is a lookup."""
         if call.first == 1:
             return Lookup.from_torch(call)
@@ -75,6 +74,20 @@ class Select(Op):
         else:
             part = slice(given.get("start"), given.get("end"), given.get("step"))
         return _indexed(call, (slice(None),) * (axis + 1) + (part,))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Op:
+        """From ``Slice``, with ``Reshape`` too, and ``Gather`` of elements in steps; of a table it is a lookup."""
+        if call.op_type == "Gather":
+            return Lookup.from_onnx(call) if 0 in call.constants else _gathered(call)
+        check_single(call)
+        made = _selected(f"layer {call.name!r} ({call.op_type})", call.shapes[0], _sliced(call))
+        if call.op_type == "Slice":
+            return made
+        sizes = tuple(int(size) for size in call.constant(5, "shape").reshape(-1)[1:])
+        if not isinstance(made, Select) or prod(sizes) != prod(made.sizes) or min(sizes, default=1) < 1:
+            raise call.refused(f"a part in the shape {list(sizes)}", "as many elements as the part has")
+        return cls(made.ranges, sizes)
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The sizes."""
@@ -99,17 +112,13 @@ class Select(Op):
         return Interval(low, high, inputs[0].fraction)
 
     def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
-        """Slice and Reshape, or one of them."""
-        (shape,) = writer.input_shapes
-        whole = tuple((0, size, 1) for size in shape)
+        """Slice, and Reshape where axes come or go."""
         kept = tuple(len(range(*each)) for each in self.ranges)
-        part = inputs[0]
-        if self.ranges != whole:
-            columns = zip(("starts", "ends", "steps"), zip(*self.ranges, strict=True), strict=True)
-            starts, ends, steps = (writer.constant(f"{name}.{word}", np.array(column)) for word, column in columns)
-            axes = writer.constant(f"{name}.axes", np.arange(1, len(shape) + 1))
-            place, own = (output, name) if kept == self.sizes else (f"{output}.part", f"{name}.slice")
-            part = writer.add("Slice", [part, starts, ends, axes, steps], place, own, shape=kept)
+        columns = zip(("starts", "ends", "steps"), zip(*self.ranges, strict=True), strict=True)
+        starts, ends, steps = (writer.constant(f"{name}.{word}", np.array(column)) for word, column in columns)
+        axes = writer.constant(f"{name}.axes", np.arange(1, len(self.ranges) + 1))
+        place, own = (output, name) if kept == self.sizes else (f"{output}.part", f"{name}.slice")
+        part = writer.add("Slice", [inputs[0], starts, ends, axes, steps], place, own, shape=kept)
         if part != output:
             sizes = writer.constant(f"{name}.shape", np.array([0, *self.sizes]))
             writer.add("Reshape", [part, sizes], output, name)
@@ -128,7 +137,7 @@ class Select(Op):
         return values[(slice(None),) * leading + tuple(slice(*each) for each in self.ranges)]
 
 
-def _indexed(call: TorchCall, given: Any) -> Select:
+def _indexed(call: TorchCall, given: Any) -> Op:
     """From what stands between the brackets of ``x[...]``.
 
     Raises:
@@ -158,8 +167,51 @@ def _whole_batch(dim: int = 0, start: Any = None, end: Any = None, step: Any = N
     return dim == 0 and start in (None, 0) and (end is None or end == sys.maxsize) and step in (None, 1)
 
 
-def _selected(where: str, shape: Shape, index: Sequence[Any]) -> Select:
-    """From one entry for each axis behind the batch, and None for new ones."""
+def _sliced(call: OnnxCall) -> list[slice]:
+    """What a ``Slice`` leaves of each axis behind the batch.
+
+    Raises:
+        InputError: It cuts the batch, or numbers don't fit.
+    """
+    starts, ends = (call.constant(place, what).reshape(-1).tolist() for place, what in ((1, "starts"), (2, "ends")))
+    rank = len(call.shapes[0]) + 1
+    axes = [axis % rank if -rank <= axis < rank else rank for axis in call.numbers(3, "axes") or range(len(starts))]
+    steps = call.numbers(4, "steps") or (1,) * len(starts)
+    index = [slice(None)] * rank
+    if not len(starts) == len(ends) == len(axes) == len(steps) == len(set(axes)) or rank in axes:
+        raise call.refused(f"a slice of axes {axes} from {starts} to {ends}", "a start and an end for each axis")
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        if axis == 0 and (start, step) == (0, 1) and (end == BATCH or end >= FARTHEST):
+            continue
+        if axis == 0 or step < 1:
+            what = "a slice of the batch" if axis == 0 else f"steps of {step}"
+            raise call.refused(what, "all of the batch; ranges forwards")
+        index[axis] = slice(int(start), int(end), int(step))
+    return index[1:]
+
+
+def _gathered(call: OnnxCall) -> Op:
+    """From ``Gather`` of one element of an axis, or of some in steps.
+
+    Raises:
+        InputError: They are in no order that steps have, or those of the batch.
+    """
+    indices = call.constant(1, "indices")
+    (axis,), shape = call.axes([call.attributes.get("axis", 0)]), call.shapes[0]
+    size, places = shape[axis], [int(each) for each in indices.reshape(-1)]
+    if indices.ndim > 1 or not places or not all(-size <= each < size for each in places):
+        raise call.refused(f"elements {places[:9]} of an axis of {size}", "a number, or a list of numbers, in range")
+    first, *rest = (each % size for each in places)
+    step = rest[0] - first if rest else 1
+    if step < 1 or any(each != first + step * place for place, each in enumerate(rest, 1)):
+        raise call.refused(f"elements {places[:9]}", "elements in steps, forwards", "use slices, and concatenate them")
+    part = first if indices.ndim == 0 else slice(first, first + step * len(places), step)
+    index = [part if other == axis else slice(None) for other in range(len(shape))]
+    return _selected(f"layer {call.name!r} ({call.op_type})", shape, index)
+
+
+def _selected(where: str, shape: Shape, index: Sequence[Any]) -> Op:
+    """From one entry for each axis behind the batch, and None for new ones; only a change of shape, where all stays."""
     ranges: list[Range] = []
     sizes: list[int] = []
     for each in index:
@@ -178,6 +230,8 @@ def _selected(where: str, shape: Shape, index: Sequence[Any]) -> Select:
             raise InputError(where, f"range {_spelt(each)} of an axis of {size}", "a range with elements, forwards")
         ranges.append((start, start + (length - 1) * step + 1, step))
         sizes.append(length)
+    if all(each == (0, size, 1) for each, size in zip(ranges, shape, strict=True)):
+        return reshaped(shape, tuple(sizes))
     return Select(tuple(ranges), tuple(sizes))
 
 

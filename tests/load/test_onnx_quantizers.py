@@ -21,7 +21,7 @@ from codesign.load._onnx_settle import Settled
 from codesign.quantized import Quantized
 from codesign.torch_forward import float_forward, to_tensors
 from tests.load.onnx_nets import QONNX, dense, model, node, quant, quantized_mlp, read, samples, saved
-from tests.networks import ONLY_TORCH, Plan, build_network, plans
+from tests.networks import STAGES, Plan, build_network, plans
 
 FILES = Path(__file__).parent / "onnx_files"
 BREVITAS = ("brevitas_qonnx", "brevitas_fixed_point", "brevitas_qcdq", "brevitas_conv", "brevitas_binary")
@@ -250,13 +250,26 @@ def test_a_quantizer_behind_what_only_moves(tmp_path: Path) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(plan=plans(without=ONLY_TORCH))
+@given(plan=plans())
 def test_our_own_files_come_back_the_same(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Graph, bits, integers."""
+    assert_comes_back(plan, tmp_path_factory.mktemp("net"))
+
+
+@pytest.mark.parametrize("end", ["flatten", "mean", "sum"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_our_own_files_with_every_operation_come_back_the_same(stage: str, end: str, tmp_path: Path) -> None:
+    """The stages have every operation: the page of operations is made of them."""
+    bits = ((5, 1),), ((6, 2),)
+    assert_comes_back(
+        Plan(1 + (end == "mean"), (stage,), end, (end != "mean",) * 3, *bits, Fixed(True, 6, 2), 4), tmp_path
+    )
+
+
+def assert_comes_back(plan: Plan, folder: Path) -> None:
+    """Graph, bits, integers of a network, by way of its file."""
     network = build_network(plan)
     before, x = network.quantized, network.inputs(20)
-    path = saved(Writer(before).write(), tmp_path_factory.mktemp("net") / "net.onnx")
-    found = read(path, x)
+    found = read(saved(Writer(before).write(), folder / "net.onnx"), x)
     after = frozen(found)
     assert (after.graph.inputs, after.graph.nodes, after.graph.outputs) == (
         before.graph.inputs,
