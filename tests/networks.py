@@ -33,7 +33,7 @@ STAGES = (
     *("conv", "strided", "dilated", "depthwise", "pointwise", "relu", "maxpool", "avgpool", "residual", "projected"),
     *("leaky", "clamp", "relu6", "sigmoid", "tanh", "difference", "gated", "concat", "padded", "upsample", "affine"),
     *("last_axis", "averaged", "shared", "reshape", "weighted_sum", "halved"),
-    *("selected", "looked_up", "per_channel", "limited"),
+    *("selected", "looked_up", "per_channel", "limited", "softmax"),
 )
 
 
@@ -71,6 +71,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "selected": lambda x: torch.cat([x[:, 1::2], x[:, 0:1], x[:, 3, None]], 1)[..., None].squeeze(-1),
     "looked_up": lambda x: TABLE[torch.floor(x * 4).clamp(0, 7).long()] + x.floor(),
     "per_channel": lambda x: torch.maximum(spread(x) - (x * spread(x) - 0.5).clamp(-2, 3.5), spread(x)),
+    "softmax": lambda x: x * x.softmax(1) + x.softmax(-1),
     "limited": lambda x: x.clamp(-abs(spread(x)), abs(spread(x))),
 }
 
@@ -231,7 +232,7 @@ def build_network(plan: Plan) -> Network:
     """The integer network of a plan."""
     torch.manual_seed(plan.seed % 2**31)
     module, shape = module_of(plan)
-    graph, _ = graph_from_module(module, [shape])
+    graph, _ = graph_from_module(module, [shape], "inside")
     generator, signs = np.random.default_rng(plan.seed), graph.signed()
     formats: dict[str, Fixed] = {}
     for index, name in enumerate(graph.activations()):

@@ -23,7 +23,7 @@ from tests.strategies import spread_values
 from tests.test_hls4ml_exact import VITIS, converted
 
 #: Stages with an operation, or a form of one, that the route does not make.
-REFUSED = ("affine", "clamp", "gated", "relu6", "sigmoid", "tanh", "upsample", "weighted_sum")
+REFUSED = ("affine", "clamp", "gated", "limited", "relu6", "sigmoid", "softmax", "tanh", "upsample", "weighted_sum")
 MADE = tuple(stage for stage in STAGES if stage not in REFUSED)
 
 

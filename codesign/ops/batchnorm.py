@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, TypeGuard
 
 import numpy as np
@@ -149,7 +149,7 @@ class BatchNorm(Rewritten):
             graph = scale_inputs(graph, reader, op, scale, shift)
         return graph.without(node), f"{node.name}: folded into {', '.join(reader.name for reader in readers)}"
 
-    def stand_in(self, graph: Graph, node: Node) -> Op | None:
+    def instead(self, graph: Graph, node: Node) -> Graph | None:
         """A factor and an offset per channel, where few bits hold them."""
         scale, shift = self._affine(graph.parameters)
         if not all(few_bits(number) for each in (scale, shift) for number in each.tolist()):
@@ -157,7 +157,8 @@ class BatchNorm(Rewritten):
         rank = len(graph.shapes()[node.output])
         few = (each[:1] if (each == each[0]).all() else each for each in (scale, shift))
         beside = (each.reshape(-1, *[1] * (rank - 1)) for each in few)
-        return affine(*(constant(node.name, "a tensor times and plus", each, rank) for each in beside))
+        op = affine(*(constant(node.name, "a tensor times and plus", each, rank) for each in beside))
+        return graph.replaced(node, replace(node, op=op), {})
 
     def _affine(self, parameters: Mapping[str, FloatArray]) -> tuple[Float64, Float64]:
         """Scale and shift, ``[channels]`` each."""

@@ -234,8 +234,8 @@ class Rewritten(Op):
             InputError: The node can't be taken out where it stands.
         """
 
-    def stand_in(self, graph: Graph, node: Node) -> Op | None:
-        """An operation that hardware has and that does the same, for where ``rewrite`` refuses; None without one."""
+    def instead(self, graph: Graph, node: Node) -> Graph | None:
+        """The graph with operations that hardware has in place of a node that can't go; None if there are none."""
         return None
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:

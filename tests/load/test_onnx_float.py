@@ -81,8 +81,9 @@ def test_random_convolutional_networks(plan: Plan, tmp_path_factory: pytest.Temp
     torch.manual_seed(plan.seed % 2**31)
     module, shape = module_of(plan)
     x = samples(shape, 8)
-    network = read(exported(moving_statistics(module), shape, tmp_path_factory.mktemp("net") / "net.onnx"), x)
-    traced, _ = graph_from_module(module, [shape])
+    path = exported(moving_statistics(module), shape, tmp_path_factory.mktemp("net") / "net.onnx")
+    network = read(path, x, softmax="inside")
+    traced, _ = graph_from_module(module, [shape], "inside")
     wanted = outputs_of(traced, x)
     tables = any(node.op.kind == "table" for node in traced.nodes)  # the other side of an edge is 2**-12 away
     np.testing.assert_allclose(outputs_of(network.graph, x), wanted, rtol=1e-4, atol=1e-2 if tables else 1e-5)
@@ -113,6 +114,13 @@ def test_scikit_learn() -> None:
     assert [n.name for n in network.graph.nodes] == ["MatMul", "Relu", "MatMul1", "Relu1", "MatMul2"]
     assert list(network.graph.parameters)[:2] == ["coefficient", "intercepts"]
     assert any("softmax taken off" in notice for notice in network.notices)
+
+
+def test_probabilities_of_tables() -> None:
+    """The softmax at the end too, where it is wanted: by skl2onnx, from scikit-learn's own numbers."""
+    numbers = np.load(FILES / "sklearn_mlp.npz")
+    network = read(FILES / "sklearn_mlp.onnx", numbers["x"], "probabilities", softmax="all")
+    np.testing.assert_allclose(logits(network, numbers["x"]), numbers["y"], atol=1e-4)
 
 
 def test_keras() -> None:
