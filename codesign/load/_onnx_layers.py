@@ -18,7 +18,9 @@ from codesign.load._onnx_names import layer_name, parameter_name, unused
 from codesign.load._onnx_tensors import MOST_ELEMENTS, Array, not_finite
 from codesign.load._onnx_values import Computed, Constant, Value
 from codesign.ops import by_onnx_type
+from codesign.ops._dyadic import Dyadic
 from codesign.ops._onnx import padding_of
+from codesign.ops.affine import Affine
 from codesign.ops.op import OnnxCall, Shape
 from codesign.ops.pad import Pad
 
@@ -100,6 +102,18 @@ class Layers:
         self.nodes.append(Node(name, Marker(quantizer), (source.name,), name))
         self.shapes[name] = self.shapes[source.name]
         return Computed(name)
+
+    def shifted(self, source: Computed, node: onnx.NodeProto, bits: int) -> Computed:
+        """Put a division by ``2**bits`` behind a tensor, as the layer of a node."""
+        name = unused(layer_name(node, "", self.by_torch), {*self.shapes, *self.file.initializers, *self.parameters})
+        self.nodes.append(Node(name, Affine(Dyadic(1, bits)), (source.name,), name))
+        self.shapes[name] = self.shapes[source.name]
+        return Computed(name)
+
+    def signed(self, tensor: Computed) -> bool:
+        """Whether a tensor's quantizer has a sign; one without a quantizer may have."""
+        before = next((node.op for node in self.nodes if node.output == tensor.name), None)
+        return before.quantizer.signed if isinstance(before, Marker) else True
 
     def _by_channel(self, given: str, values: FloatArray, quantizer: Quantizer) -> Quantizer:
         """The bits of each output channel, where the file says them beside its one quantizer for all."""
