@@ -117,7 +117,7 @@ class Importer:
             given = [*given, np.zeros((), source.values.dtype)]  # the type is that of the integers
         options = attributes(node)
         if node.op_type == "Trunc" and len(given) < 6 and isinstance(held, Computed):  # this kind says nothing of it
-            options = {"signed": self.layers.signed(held), **options}
+            options = {"signed": held.name not in self.layers.positive, **options}
         call = QuantizerCall(label(node), node.op_type, given, options, shape, constant)
         quantizer = call.read()
         if (shift := call.shift()) and isinstance(held, Computed):

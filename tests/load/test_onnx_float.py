@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from onnx import TensorProto
 from torch import nn
 
+from codesign.errors import InputError
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
 from codesign.load._onnx_settle import Settled
@@ -210,6 +211,65 @@ def test_padding_on_one_side(options: dict[str, Any], tmp_path: Path) -> None:
     x = samples((2, 6, 6))
     network = read(saved(model(nodes, constants, ("n", 2, 6, 6)), tmp_path / "net.onnx"), x)
     assert [each.name for each in network.graph.nodes] == ["conv.pad", "conv", "flat", "dense"]
+
+
+#: Pooling, and what it becomes; every way of padding that Keras and others have.
+POOLING: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "count": (
+        "AveragePool",
+        {"pads": [0, 1, 1, 0], "kernel_shape": [2, 3], "count_include_pad": 1},
+        ["pad", "avgpool"],
+    ),
+    "same": ("AveragePool", {"kernel_shape": [2, 2], "auto_pad": "SAME_UPPER"}, ["pad", "avgpool", "affine"]),
+    "same, lower": ("AveragePool", {"kernel_shape": [3, 2], "auto_pad": "SAME_LOWER"}, ["pad", "avgpool", "affine"]),
+    "thirds": ("AveragePool", {"kernel_shape": [3, 3], "pads": [1] * 4, "strides": [2, 2]}, ["avgpool", "affine"]),
+    "strides": (
+        "AveragePool",
+        {"kernel_shape": [2, 2], "auto_pad": "SAME_UPPER", "strides": [2, 3]},
+        ["pad", "avgpool", "affine"],
+    ),
+    "no padding": ("AveragePool", {"kernel_shape": [2, 2], "auto_pad": "VALID"}, ["avgpool"]),
+    "largest": ("MaxPool", {"kernel_shape": [2, 2], "auto_pad": "SAME_UPPER"}, ["pad", "maxpool"]),
+}
+
+
+@pytest.mark.parametrize("name", POOLING)
+def test_padding_of_pooling(name: str, tmp_path: Path) -> None:
+    """Zeros before it, and a factor for each position where they don't count; reading compares with onnxruntime."""
+    kind, options, wanted = POOLING[name]
+    constants = {"w": np.ones((2, 2, 1, 1), "f4") * 0.7}
+    nodes = [
+        node("Conv", "x w", "c", "conv"),
+        node("Relu", "c", "r", "relu"),
+        node(kind, "r", "p", "pool", **options),
+        node("ReduceMean", "p", "y", "mean", axes=[2, 3], keepdims=0),
+    ]
+    network = read(saved(model(nodes, constants, ("n", 2, 5, 7), opset=13), tmp_path / "net.onnx"), samples((2, 5, 7)))
+    assert [each.op.kind for each in network.graph.nodes][2:-1] == wanted
+
+
+#: What the padding of pooling can't be made of: the message.
+NO_POOLING: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "AveragePool",
+        {"kernel_shape": [5, 1], "pads": [2, 0, 2, 0]},
+        "pooling over 5 elements with padding that",
+    ),
+    ("MaxPool", {"kernel_shape": [2, 2], "auto_pad": "SAME_UPPER"}, "padding of .* wanted: both the same"),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "words"), NO_POOLING)
+def test_padding_of_pooling_that_is_refused(kind: str, options: dict[str, Any], words: str, tmp_path: Path) -> None:
+    """Fifths take too many bits; a maximum of negative numbers is none of zeros."""
+    nodes = [
+        node("Conv", "x w", "c", "conv"),
+        node(kind, "c", "p", "pool", **options),
+        node("ReduceMean", "p", "y", "mean", axes=[2, 3], keepdims=0),
+    ]
+    path = saved(model(nodes, {"w": np.ones((2, 2, 1, 1), "f4")}, ("n", 2, 5, 7), opset=13), tmp_path / "net.onnx")
+    with pytest.raises(InputError, match=words):
+        read(path, samples((2, 5, 7)))
 
 
 #: One operator between a convolution to [4, 8] and a dense layer: its options, its constants, what it is here.
