@@ -16,6 +16,10 @@ Granularity = Literal["tensor", "group", "channel"]
 Choice = dict[Piece, int]
 
 
+#: Bits of the network's inputs where nothing says how many.
+INPUT_BITS = 16
+
+
 @dataclass(frozen=True)
 class Rules:
     """Which widths are allowed.
@@ -26,7 +30,7 @@ class Rules:
         activations: "tied" to the weights before them, or "free".
         activation_offset: Bits that a tied activation has beyond the weights before it.
         activation_bits: Fewest and most bits of a free activation.
-        input_bits: Bits of the network's inputs.
+        input_bits: Bits of the network's inputs; None for as many as are usual.
         granularity: What of a weight shares a width.
         group_size: Output channels in a group.
         bits: Bits, or fewest and most, by tensor name or pattern (``fc*.weight``); an exact name wins. An activation
@@ -39,7 +43,7 @@ class Rules:
     activations: Literal["tied", "free"] = "tied"
     activation_offset: int = 3
     activation_bits: tuple[int, int] = (4, 11)
-    input_bits: int = 16
+    input_bits: int | None = None
     granularity: Granularity = "tensor"
     group_size: int = 16
     bits: Mapping[str, int | tuple[int, int]] = field(default_factory=dict[str, int | tuple[int, int]])
@@ -130,7 +134,7 @@ def _allowed(graph: Graph, rules: Rules, sent: Mapping[str, int]) -> dict[str, l
     for name in graph.activations():
         followed = graph.feeding(name) is not None
         allowed[name] = list(free if followed else _span(rules.activation_bits))
-    allowed |= {name: [rules.input_bits] for name in graph.inputs}
+    allowed |= {name: [rules.input_bits or INPUT_BITS] for name in graph.inputs}
     for names in rules.ties:
         for name in names:
             _known(name, allowed, "allocate.pareto, ties")
@@ -145,6 +149,11 @@ def _allowed(graph: Graph, rules: Rules, sent: Mapping[str, int]) -> dict[str, l
     for name in graph.inputs:  # no loss is predicted for them, so that more bits would gain nothing
         if name not in tied_names:
             allowed[name] = allowed[name][:1]
+    if sent and rules.input_bits is not None:
+        found = f"{rules.input_bits} beside formats of the data"
+        raise InputError(
+            "allocate.pareto, input_bits", found, "one of both", "load.npz.formats says how inputs are sent"
+        )
     for name, bits in sent.items():
         if name in rules.bits or name in tied_names:
             found = f"bits or ties of {name!r}, which is sent in a format of {bits} bits"

@@ -34,7 +34,7 @@ class Pareto(Pass):
             "free" chooses them by themselves.
         activation_offset: Bits that a tied activation has beyond the weights before it.
         activation_bits: Fewest and most bits of a free activation.
-        input_bits: Bits of the network's inputs.
+        input_bits: Bits of the network's inputs, 16 where nothing is set. Not beside formats of the data.
         bits: Bits, or fewest and most, of single tensors by name or pattern, such as {"fc1.weight" = 8}. An activation
             that is named here is not tied. Network inputs need one number: of a range they get the fewest bits, because
             no loss is predicted for them.
@@ -65,7 +65,7 @@ class Pareto(Pass):
     activations: Literal["tied", "free"] = "tied"
     activation_offset: int = 3
     activation_bits: tuple[int, int] = (4, 11)
-    input_bits: int = 16
+    input_bits: int | None = None
     bits: dict[str, int | tuple[int, int]] = field(default_factory=dict[str, int | tuple[int, int]])
     ties: tuple[tuple[str, ...], ...] = ()
     granularity: Granularity = "tensor"

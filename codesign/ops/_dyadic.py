@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Most bits of a constant, its sign left out.
 BITS = 12
+#: Most bits of constants side by side, at the binary point of the finest.
+APART = 48
 
 
 @dataclass(frozen=True)
@@ -177,9 +179,17 @@ def constant(path: str, what: str, given: Any, rank: int) -> Constant:
 
 
 def dyadics(numbers: Sequence[Dyadic], shape: Shape) -> Dyadics:
-    """Numbers side by side, at the finest fraction of all."""
+    """Numbers side by side, at the finest fraction of all.
+
+    Raises:
+        InputError: They lie so far apart that no int64 holds all of them.
+    """
     fraction = max(number.fraction for number in numbers if number.code or number is numbers[0])
     codes = [number.at(fraction) if number.code else 0 for number in numbers]
+    if (bits := max(map(abs, codes)).bit_length()) > APART:
+        least, most = min(abs(n.value) for n in numbers if n.code), max(abs(n.value) for n in numbers)
+        found = f"constants from {least:g} to {most:g} side by side, which take {bits} bits"
+        raise InputError("constants of one tensor", found, f"at most {APART} bits", "bring them closer together")
     return Dyadics(tuple(codes), fraction, shape)
 
 
