@@ -5,11 +5,14 @@ import tempfile
 import tomllib
 import traceback
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
 from codesign.errors import CodesignError, ContractError, InputError
+
+if TYPE_CHECKING:
+    from codesign.flow import Setting
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -59,10 +62,9 @@ def build(
     130 interrupted.
     """
     from codesign.console import Watcher, make_console, show_allocation, show_report, show_sensitivity
-    from codesign.flow import Setting
     from codesign.pipeline import build_file
 
-    given = [Setting(key, value, "--set", Path.cwd(), explicit=True) for key, value in map(_assignment, options or [])]
+    given = _settings(options)
     console = make_console()
     watcher = Watcher(console)
     try:
@@ -92,23 +94,31 @@ def check(
     output: Annotated[
         str, typer.Option(metavar="TENSOR", help="The tensor with the logits, if an ONNX file has several outputs.")
     ] = "",
+    flow: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Flow, instead of the build file's.", show_default=False)
+    ] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PASS.OPTION=VALUE", help="Set an option of the build file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """List everything in a model that would stop a build or cost accuracy; nothing is built or changed.
 
-    Of a build file, what its load passes read: the network with its data.
+    Of a build file, what its load passes read: the network with its data; and for the backend that it asks for.
 
     Exit codes: 0 nothing stops a build, 1 something does, 2 the model can't be read, 3 a defect of codesign.
     """
     from codesign.check import Subject, findings
     from codesign.console import make_console, show_findings
-    from codesign.pipeline import loading
+    from codesign.pipeline import planned
     from codesign.target import load_target
 
     if model.suffix == ".toml":
         if output:
             raise InputError("--output", f"{output!r} for a build file", "an ONNX file", "set load.onnx.output in it")
-        subject = Subject.of_passes(*loading(model, target))
+        subject = Subject.of_passes(*planned(model, target, flow, _settings(options)))
+    elif flow or options:
+        raise InputError("--flow" if flow else "--set", "for an ONNX file", "a build file that has it in load.onnx")
     else:
         subject = Subject.of_file(model, load_target(target or "vu13p-l1t", Path()), output)
     found = findings(subject)
@@ -207,6 +217,19 @@ def _list_shipped(kind: type[Any], sort: Any) -> None:
             if field.name not in ("name", "summary") and value not in (None, {}):
                 text = ", ".join(map(str, cast(tuple[Any, ...], value))) if isinstance(value, tuple) else str(value)
                 console.print(f"    {field.name}: [dim]{escape(text)}[/]", soft_wrap=True)
+
+
+def _settings(options: list[str] | None) -> "list[Setting]":
+    """What --set says.
+
+    Raises:
+        InputError: It is no assignment.
+    """
+    from codesign import flow
+
+    return [
+        flow.Setting(key, value, "--set", Path.cwd(), explicit=True) for key, value in map(_assignment, options or [])
+    ]
 
 
 def _assignment(text: str) -> tuple[str, Any]:

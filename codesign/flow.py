@@ -9,7 +9,7 @@ from typing import Any, cast, get_origin, get_type_hints
 from codesign import tools
 from codesign.errors import InputError, did_you_mean
 from codesign.passes import STAGES, Pass, lookup, registry, stage
-from codesign.shipped import is_file, read_shipped, shipped_path
+from codesign.shipped import is_file, read_shipped, shipped_names, shipped_path
 from codesign.typed import parse
 
 #: Collections that passes of all stages add to; who reads them wants what is there, not a certain entry.
@@ -168,9 +168,7 @@ def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> l
                 values[name].update(one)
                 wheres[name, option] = setting.where
             elif setting.explicit:
-                raise InputError(
-                    f"{setting.where}, {setting.key}", f"{name} is not in flow {flow.name!r}", "one of its passes"
-                )
+                raise _not_there(setting, name, flow, given)
             parse_names(name, option, setting.where)
     steps = [parse(lookup(name), values[name], partial(_place, wheres, name)) for name in flow.passes]
     _check_fields(steps, flow, present)
@@ -182,6 +180,20 @@ def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> l
         for program in step.programs():
             tools.find(program)
     return steps
+
+
+def _not_there(setting: Setting, name: str, flow: Flow, given: Sequence[Setting]) -> InputError:
+    """The error of an option of a pass that the flow does not have, with what brings it there."""
+    ways: list[str] = []
+    if instead := [own for own in flow.passes if stage(own) == "load" and _same_source(own, name, flow.passes)]:
+        sources = {other.where for other in given if other.key.startswith(f"{instead[0]}.")}
+        ways.append(f"take the options of {instead[0]}, which is in its place, out of {', '.join(sorted(sources))}")
+    elif stage(name) in map(stage, flow.passes):
+        ways.append(f"add it by --also {name}")
+    if having := [other for other in shipped_names("flow") if name in load_flow(other, Path()).passes]:
+        ways.append(f"choose a flow that has it by --flow: {', '.join(having)}")
+    found, where = f"{name} is not in flow {flow.name!r}", f"{setting.where}, {setting.key}"
+    return InputError(where, found, "one of its passes", "; or ".join(ways))
 
 
 def _with_entry(before: Any, entry: str, value: Any) -> Any:

@@ -144,6 +144,8 @@ class Graph:
         return replace(self, nodes=nodes, outputs=renamed(self.outputs), parameters=parameters)
 
     def replaced(self, node: Node, new: Node, parameters: Mapping[str, FloatArray]) -> "Graph":
-        """The graph with one node exchanged and parameters added or changed."""
+        """The graph with one node exchanged and parameters added or changed; what no node has any more is left out."""
         nodes = tuple(new if other is node else other for other in self.nodes)
-        return replace(self, nodes=nodes, parameters={**self.parameters, **parameters})
+        used = {name for other in nodes for name in other.op.parameters().values()}
+        updated = {**self.parameters, **parameters}
+        return replace(self, nodes=nodes, parameters={name: updated[name] for name in updated if name in used})

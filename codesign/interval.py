@@ -5,7 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from codesign.arrays import IntArray
+from codesign.errors import InputError
 from codesign.fixed import Codes, Fixed, requantize, smallest_format
+
+#: What int64 holds, with room for a sum of two.
+MOST_BITS = 61
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,15 @@ class Interval:
 
     @classmethod
     def of(cls, fixed: Fixed, shape: tuple[int, ...]) -> "Interval":
-        """The range of a format, over a tensor of that shape."""
+        """The range of a format, over a tensor of that shape.
+
+        Raises:
+            InputError: Elements' formats lie so far apart that no int64 holds all of them at the finest fraction.
+        """
+        finest = int(np.max(fixed.fraction))
+        if (bits := float(np.max(np.asarray(fixed.width) + finest - np.asarray(fixed.fraction)))) > MOST_BITS:
+            found = f"formats of one tensor that need {bits:.0f} bits with the finest one's binary point"
+            raise InputError("formats", found, f"at most {MOST_BITS}", "send features in closer formats")
         low = np.broadcast_to(np.asarray(fixed.low, np.int64), shape)
         high = np.broadcast_to(np.asarray(fixed.high, np.int64), shape)
         fraction = np.broadcast_to(fixed.fraction, shape)

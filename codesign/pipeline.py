@@ -191,20 +191,22 @@ def build_file(
     return _run(request, observer or Quiet())
 
 
-def loading(path: Path, target: str | None = None, flow: str | None = None) -> tuple[list[Pass], Target]:
-    """The passes that load a build file's network, and its target; nothing is run.
+def planned(
+    path: Path, target: str | None = None, flow: str | None = None, set_options: Sequence[Setting] = ()
+) -> tuple[list[Pass], Target]:
+    """The passes of a build file, and its target; nothing is run.
 
     Args:
         path: The build file.
         target: Shipped name or path of a TOML file, instead of the build file's.
         flow: Likewise.
+        set_options: Settings that win over the build file's.
 
     Raises:
         InputError: The build file does not allow a plan.
     """
-    request = _requested(path, target, flow)
-    steps = plan(request.flow, request.settings, ("target",))
-    return [step for step in steps if stage(step.name) == "load"], request.target
+    request = _requested(path, target, flow, set_options)
+    return plan(request.flow, request.settings, ("target",)), request.target
 
 
 def _requested(

@@ -48,7 +48,8 @@ def _widths(given: "Pareto") -> Iterator[Rule]:
     for option, (low, high) in {"weight_bits": given.weight_bits, "activation_bits": given.activation_bits}.items():
         fine = NARROWEST <= low <= high <= WIDEST
         yield option, fine, f"{low} to {high}", f"{NARROWEST} to {WIDEST} bits, the fewest first"
-    yield "input_bits", NARROWEST <= given.input_bits <= WIDEST, given.input_bits, f"{NARROWEST} to {WIDEST}"
+    bits = given.input_bits
+    yield "input_bits", bits is None or NARROWEST <= bits <= WIDEST, bits, f"{NARROWEST} to {WIDEST}"
     for name, bits in given.bits.items():
         low, high = (bits, bits) if isinstance(bits, int) else bits
         fine = low == high == 0 or NARROWEST <= low <= high <= WIDEST

@@ -15,9 +15,10 @@ from codesign.graph import Graph
 from codesign.load._onnx_ends import network_inputs, network_output
 from codesign.load._onnx_file import OnnxFile
 from codesign.load._onnx_order import needed_nodes
-from codesign.passes import Context, Pass
+from codesign.passes import Context, Pass, stage
 from codesign.store import Store
 from codesign.target import Target
+from codesign.transpile._firmware import Firmware
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Subject:
         quantized: Names of all parameters that have one, biases included.
         notices: What is changed on the way to the graph.
         refusals: Why there is no graph.
+        firmware: What hls4ml is asked for; None if nothing says so, or nothing is.
     """
 
     target: Target
@@ -43,6 +45,7 @@ class Subject:
     quantized: frozenset[str] = frozenset()
     notices: tuple[str, ...] = ()
     refusals: tuple[Finding, ...] = ()
+    firmware: Firmware | None = None
 
     @classmethod
     def of_file(cls, path: Path, target: Target, output: str = "") -> "Subject":
@@ -90,16 +93,17 @@ class Subject:
         """The network that a build file loads.
 
         Args:
-            steps: The passes that load it.
+            steps: Its passes.
             target: The hardware.
         """
         design = Design({"target": target})
+        firmware = next((step for step in steps if isinstance(step, Firmware)), None)
         with tempfile.TemporaryDirectory() as folder:
             try:
-                for step in steps:
+                for step in (step for step in steps if stage(step.name) == "load"):
                     design = step(design, Context(Store(Path(folder)), Path(folder)))
             except InputError as error:
-                return cls(target, refusals=(refusal(error),))
+                return cls(target, refusals=(refusal(error),), firmware=firmware)
         given = design.given if design.has("given") else {}
         return cls(
             target,
@@ -107,6 +111,7 @@ class Subject:
             quantizers=given,
             quantized=frozenset(given),
             notices=tuple(design.notices.values()),
+            firmware=firmware,
         )
 
 

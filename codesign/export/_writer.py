@@ -123,7 +123,7 @@ class Writer:
         """One standard node whose output has the current operation's shape, or the one given."""
         self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=name, **attributes))
         self.shapes[output] = self.current if shape is None else shape
-        if op_type == "Cast":
+        if attributes.get("to") == TensorProto.INT64:
             self.whole.add(output)
         return output
 

@@ -11,14 +11,16 @@ from codesign.graph import Graph
 from codesign.load._export import exported
 from codesign.load._importer import Importer
 from codesign.ops.op import Rewritten, Shape
+from codesign.ops.softmax import Softmax, Tables
 
 
-def graph_from_module(module: nn.Module, shapes: list[Shape]) -> tuple[Graph, list[str]]:
+def graph_from_module(module: nn.Module, shapes: list[Shape], softmax: Tables = "none") -> tuple[Graph, list[str]]:
     """Convert a trained module.
 
     Args:
         module: Any module that ``torch.fx`` or ``torch.export`` can trace and whose calls are all supported operations.
         shapes: Shape of each input, the batch axis left out.
+        softmax: Which are made of tables.
 
     Returns:
         The graph, rewritten for hardware, and notices for the user.
@@ -26,7 +28,7 @@ def graph_from_module(module: nn.Module, shapes: list[Shape]) -> tuple[Graph, li
     Raises:
         InputError: It can't be traced, a call isn't supported (with its path), or shapes don't fit.
     """
-    return rewritten(calls(module, shapes))
+    return rewritten(calls(module, shapes), softmax)
 
 
 def calls(module: nn.Module, shapes: list[Shape]) -> Graph:
@@ -69,8 +71,12 @@ def evaluating(module: nn.Module) -> Generator[None]:
             part.training = training
 
 
-def rewritten(graph: Graph) -> tuple[Graph, list[str]]:
+def rewritten(graph: Graph, softmax: Tables = "none") -> tuple[Graph, list[str]]:
     """Fold or take off every operation that hardware never sees.
+
+    Args:
+        graph: As it was read.
+        softmax: Which are made of tables.
 
     Returns:
         The graph, and what was done, for the user.
@@ -78,6 +84,9 @@ def rewritten(graph: Graph) -> tuple[Graph, list[str]]:
     Raises:
         InputError: One can't be taken out, or nothing with weights is left.
     """
+    for node in graph.nodes:
+        if isinstance(node.op, Softmax):
+            graph = graph.replaced(node, replace(node, op=replace(node.op, tables=softmax)), {})
     graph, notices = folded(graph)
     if not graph.weighted():
         raise InputError("network", "no layer with weights", "at least one linear layer or convolution")
@@ -98,9 +107,22 @@ def folded(graph: Graph) -> tuple[Graph, list[str]]:
             notices += [notice] if notice else []
             break
         else:
-            raise refusal or ContractError("rewriting", "nothing to rewrite", "progress")
+            graph = _instead(graph, refusal or ContractError("rewriting", "nothing to rewrite", "progress"))
     graph.verify()
     return graph, notices
+
+
+def _instead(graph: Graph, refusal: Exception) -> Graph:
+    """The graph with other operations in place of the first that can't be rewritten and that there are some for.
+
+    Raises:
+        Exception: The refusal, where there are none.
+    """
+    for node in graph.nodes:
+        found = node.op.instead(graph, node) if isinstance(node.op, Rewritten) else None
+        if found is not None:
+            return found
+    raise refusal
 
 
 def _without_dead(graph: Graph) -> tuple[Graph, list[str]]:

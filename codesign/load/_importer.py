@@ -3,7 +3,7 @@
 import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Any, cast
 
@@ -16,11 +16,9 @@ from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.graph import Graph, Node
 from codesign.load._expand import expand
+from codesign.load._targets import SHAPES, name_of, target_of, unsupported
 from codesign.ops import by_torch_target
 from codesign.ops.op import BatchSize, Parameter, Shape, TorchCall
-
-#: Attributes and methods that give a tensor's shape, which is known: what follows from it is computed here.
-SHAPES = ("shape", "size", "ndim", "dim", "ndimension", "sym_size")
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class Importer:
     def _value(self, node: fx.Node) -> Any:
         args: tuple[Any, ...] = self._known(node.args)
         kwargs: dict[str, Any] = self._known(node.kwargs)
-        target = _name(node.target)
+        target = name_of(node.target)
         if not any(isinstance(leaf, Ref) for leaf in _leaves((args, kwargs))):
             return self._computed(node, args, kwargs)
         if (
@@ -155,8 +153,7 @@ class Importer:
         call = self._call(node, args, kwargs, sources)
         supported = by_torch_target()
         if call.target not in supported:
-            found, wanted = f"unsupported operation {call.target}", f"one of {', '.join(sorted(supported))}"
-            raise InputError(f"layer {call.path!r}", found, wanted)
+            raise unsupported(self.traced, self.path)
         op = supported[call.target].from_torch(call)
         held = {leaf.name: leaf.tensor for leaf in _leaves((args, kwargs)) if isinstance(leaf, Held)}
         for parameter in op.parameters().values():
@@ -173,24 +170,17 @@ class Importer:
     def _call(self, node: fx.Node, args: Any, kwargs: Any, sources: Sequence[str]) -> TorchCall:
         arguments = [_argument(node.name, item) for item in args]
         keywords = {key: _argument(node.name, item) for key, item in kwargs.items()}
-        call = TorchCall(
-            self.path(node),
-            _name(node.target),
-            None,
-            tuple(item for item in arguments if not isinstance(item, Ref)),
+        path, target = target_of(self.traced, node, self.path)
+        plain = tuple(item for item in arguments if not isinstance(item, Ref))
+        return TorchCall(
+            path,
+            target,
+            self.traced.get_submodule(path) if node.op == "call_module" else None,
+            () if node.target is getattr else plain,
             {key: item for key, item in keywords.items() if not isinstance(item, Ref)},
             tuple(self.shapes[source] for source in sources),
             next((place for place, item in enumerate(arguments) if isinstance(item, Ref)), 0),
         )
-        if node.op == "call_module":
-            path = str(node.target)
-            module = self.traced.get_submodule(path)
-            return replace(call, path=path, target=f"nn.{type(module).__name__}", module=module)
-        if node.op == "call_method":
-            return replace(call, target=f"Tensor.{node.target}")
-        if node.target is getattr:
-            return replace(call, target=f"Tensor.{call.arguments[0]}", arguments=())
-        return call
 
     def _in_place(self, node: fx.Node, call: TorchCall) -> bool:
         """Whether a call writes its result over its first input."""
@@ -243,23 +233,3 @@ def _argument(name: str, item: Any) -> Any:
         return item
     values = None if item.trained else item.tensor.detach().cpu().double().numpy()
     return Parameter(item.name, tuple(item.tensor.shape), values)
-
-
-def _name(target: Any) -> str:
-    """``F.relu`` for ``torch.nn.functional.relu``, ``torch.relu`` for ``torch.relu``, ``operator.add`` for ``+``."""
-    if isinstance(target, str):
-        return target
-    if isinstance(target, torch._ops.OpOverload):  # pyright: ignore[reportPrivateUsage]
-        return _aten(str(target.name()).partition("::")[2].partition(".")[0])
-    name = str(getattr(target, "__name__", target))
-    if getattr(nn.functional, name, None) is target and getattr(torch, name, None) is not target:
-        return f"F.{name}"
-    if getattr(torch, name, None) is target:
-        return f"torch.{name}"
-    return f"{getattr(target, '__module__', '').lstrip('_')}.{name}"
-
-
-def _aten(name: str) -> str:
-    """An exported call by the name of the torch function that it is."""
-    names = [f"{prefix}.{name}" for prefix in ("torch", "F", "Tensor")]
-    return next((each for each in names if each in by_torch_target()), f"aten.{name}")

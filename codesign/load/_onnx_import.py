@@ -115,7 +115,15 @@ class Importer:
         shape = held.values.shape if isinstance(held, Constant) else (1, *self.layers.shapes[held.name])
         if node.op_type == "DequantizeLinear" and isinstance(source, Constant) and len(given) < 3:
             given = [*given, np.zeros((), source.values.dtype)]  # the type is that of the integers
-        quantizer = QuantizerCall(label(node), node.op_type, given, attributes(node), shape, constant).read()
+        options = attributes(node)
+        if node.op_type == "Trunc" and len(given) < 6 and isinstance(held, Computed):  # this kind says nothing of it
+            options = {"signed": held.name not in self.layers.positive, **options}
+        call = QuantizerCall(label(node), node.op_type, given, options, shape, constant)
+        quantizer = call.read()
+        if (shift := call.shift()) and isinstance(held, Computed):
+            held = self.layers.shifted(held, node, shift)
+        elif shift and isinstance(held, Constant):
+            held = replace(held, values=np.ldexp(held.values, -shift))
         if node.op_type == "QuantizeLinear":
             self._set(node, Integers(held, quantizer))
         elif node.op_type != "DequantizeLinear":

@@ -15,11 +15,13 @@ from codesign.load._onnx_chains import naming
 from codesign.load._onnx_file import OnnxFile, attributes
 from codesign.load._onnx_marker import Marker
 from codesign.load._onnx_names import layer_name, parameter_name, unused
+from codesign.load._onnx_padding import PADDED, shares, uneven
 from codesign.load._onnx_tensors import MOST_ELEMENTS, Array, not_finite
 from codesign.load._onnx_values import Computed, Constant, Value
 from codesign.ops import by_onnx_type
-from codesign.ops._onnx import padding_of
-from codesign.ops.op import OnnxCall, Shape
+from codesign.ops._dyadic import Dyadic
+from codesign.ops.affine import Affine
+from codesign.ops.op import OnnxCall, Op, Rewritten, Shape
 from codesign.ops.pad import Pad
 
 
@@ -30,6 +32,7 @@ class Layers:
     Args:
         file: The file.
         shapes: Of the graph's tensors, the batch axis left out.
+        positive: Those of them that are never negative.
     """
 
     file: OnnxFile
@@ -39,6 +42,7 @@ class Layers:
     quantizers: dict[str, Quantizer] = field(default_factory=dict[str, Quantizer])
     roles: dict[str, str] = field(default_factory=dict[str, str])
     notices: list[str] = field(default_factory=list[str])
+    positive: set[str] = field(default_factory=set[str])
 
     def __post_init__(self) -> None:
         self.by_torch = self.file.model.producer_name.startswith("pytorch")
@@ -70,7 +74,8 @@ class Layers:
         constants = {place: constant.values for place, constant in held.items()}
         call = OnnxCall(layer, kind, tuple(shapes), constants, options, outputs, parameter)
         try:
-            call = self._padded(call, sources[0]) if kind == "Conv" and 1 in constants else call
+            factors = shares(call)
+            call = self._padded(call, sources)
             op = by_onnx_type()[kind].from_onnx(call)
         except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:  # an attribute of another kind
             raise call.refused(f"damaged ({type(error).__name__}: {error})", "as ONNX defines it") from error
@@ -79,26 +84,40 @@ class Layers:
         shape = op.shape(layer, list(call.shapes), self.parameters)
         if prod(shape) > MOST_ELEMENTS or min(shape, default=1) < 1:
             raise call.refused(f"a tensor of shape {list(shape)}", f"1 to {MOST_ELEMENTS} elements")
-        self.nodes.append(Node(layer, op, sources, layer))
-        self.shapes[layer] = shape
+        self._append(layer, op, sources, shape)
+        if factors is not None:
+            self._append(other := unused(f"{layer}.shares", self.shapes), Affine(factors), (layer,), shape)
+            return Computed(other)
         return Computed(layer)
 
-    def _padded(self, call: OnnxCall, source: str) -> OnnxCall:
-        """The call of a convolution, with a layer of zeros before it where it pads one end more than the other."""
-        before, after = padding_of(call, call.constants[1].shape[2:])
-        if before == after:
+    def _append(self, name: str, op: Op, sources: tuple[str, ...], shape: Shape) -> None:
+        self.nodes.append(Node(name, op, sources, name))
+        self.shapes[name] = shape
+        if not isinstance(op, Rewritten) and not op.signed([source not in self.positive for source in sources]):
+            self.positive.add(name)
+
+    def _padded(self, call: OnnxCall, sources: tuple[str, ...]) -> OnnxCall:
+        """The call, with a layer of zeros before it where it pads one end more than the other; all padding counts."""
+        if call.op_type in PADDED:
+            call = replace(call, attributes={**call.attributes, "count_include_pad": 1})
+        if len(sources) != 1 or (sizes := uneven(call, sources[0] not in self.positive)) is None:
             return call
+        before, after = sizes
         name, pad = unused(f"{call.name}.pad", self.shapes), Pad((0, *before), (0, *after))
-        self.shapes[name] = pad.shape(name, list(call.shapes), {})
-        self.nodes.append(Node(name, pad, (source,), name))
+        self._append(name, pad, sources, pad.shape(name, list(call.shapes), {}))
         options = {**call.attributes, "pads": (0,) * len(before + after), "auto_pad": "NOTSET"}
         return replace(call, shapes=(self.shapes[name],), attributes=options)
 
     def mark(self, source: Computed, quantizer: Quantizer) -> Computed:
         """Put a quantizer behind a tensor."""
         name = unused(f"{source.name}.quantizer", self.shapes)
-        self.nodes.append(Node(name, Marker(quantizer), (source.name,), name))
-        self.shapes[name] = self.shapes[source.name]
+        self._append(name, Marker(quantizer), (source.name,), self.shapes[source.name])
+        return Computed(name)
+
+    def shifted(self, source: Computed, node: onnx.NodeProto, bits: int) -> Computed:
+        """Put a division by ``2**bits`` behind a tensor, as the layer of a node."""
+        name = unused(layer_name(node, "", self.by_torch), {*self.shapes, *self.file.initializers, *self.parameters})
+        self._append(name, Affine(Dyadic(1, bits)), (source.name,), self.shapes[source.name])
         return Computed(name)
 
     def _by_channel(self, given: str, values: FloatArray, quantizer: Quantizer) -> Quantizer:

@@ -55,6 +55,20 @@ class QuantizerCall:
             return self._bipolar()
         return self._trunc() if self.op_type == "Trunc" else self._quant()
 
+    def shift(self) -> int:
+        """By how many bits a Trunc without an output scale, qonnx's older kind, divides before it rounds.
+
+        Raises:
+            InputError: Not by one number of bits, or it is computed.
+        """
+        if self.op_type != "Trunc" or len(self.inputs) > 5:
+            return 0
+        scale, zero, before, after = self._constants(5)
+        if before.size != 1 or after.size != 1 or not np.isin(before, np.arange(1, MAX_WIDTH + 1)).all():
+            found = f"{_shown(before)} bits cut to {_shown(after)}"
+            raise InputError(self.where, found, f"one width, 1 to {MAX_WIDTH}, cut to another")
+        return int(before.item()) - int(self._made(scale, zero, after, True, "FLOOR").width)
+
     def _quant(self) -> Quantizer:
         """``Quant(x, scale, zero_point, bit_width)``; of one signed bit it is bipolar."""
         scale, zero, bits = self._constants(4)
@@ -76,14 +90,14 @@ class QuantizerCall:
         return replace(found, bipolar=True)
 
     def _trunc(self) -> Quantizer:
-        """``Trunc(x, scale, zero_point, in_bits, out_scale, out_bits)``; or older, without out_scale: the input's."""
+        """``Trunc(x, scale, zero_point, in_bits, out_scale, out_bits)``; or older, without out_scale: the input's.
+
+        The older one is what is left once ``shift`` is done: ``floor(x / 2**(in_bits - out_bits) / scale) * scale``.
+        """
         if len(self.inputs) > 5:
-            scale, zero, _, scale, bits = self._constants(6)
+            _, zero, _, scale, bits = self._constants(6)
         else:
-            scale, zero, before, bits = self._constants(5)
-            if not np.array_equal(before, bits):
-                found = f"{before.reshape(-1)[:1]} bits cut to {bits.reshape(-1)[:1]}, which divides by a power of two"
-                raise InputError(self.where, found, "Trunc with an output scale", "export with qonnx 1.0 or newer")
+            scale, zero, _, bits = self._constants(5)
         signed, rounding = bool(self.options.get("signed", 1)), str(self.options.get("rounding_mode", "FLOOR"))
         return replace(self._made(scale, zero, bits, signed, rounding), narrow=bool(self.options.get("narrow", 0)))
 

@@ -14,6 +14,7 @@ from codesign.load._fx import rewritten
 from codesign.load._onnx_layers import Layers
 from codesign.load._onnx_marker import Marker
 from codesign.ops.op import Rewritten
+from codesign.ops.softmax import Tables
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,18 @@ class Settled:
     notices: tuple[str, ...]
 
 
-def settle(graph: Graph, layers: Layers) -> Settled:
+def settle(graph: Graph, layers: Layers, softmax: Tables = "none") -> Settled:
     """Rewrite a graph for hardware, and take the markers out.
+
+    Args:
+        graph: As the file has it.
+        layers: What was gathered beside it.
+        softmax: Which softmax is made of lookup tables.
 
     Raises:
         InputError: A layer can't be rewritten.
     """
-    marked, notices = _rewritten(graph)
+    marked, notices = _rewritten(graph, softmax)
     plain, quantizers, more = _unmarked(marked)
     given = {node.name: node.op.parameters()["weight"] for node in graph.weighted()}
     own = {node.op.parameters()["weight"]: given[node.name] for node in plain.weighted()}  # shared ones may part
@@ -78,12 +84,12 @@ def _scaled(quantizer: Quantizer, before: FloatArray, after: FloatArray) -> Quan
     return None
 
 
-def _rewritten(graph: Graph) -> tuple[Graph, list[str]]:
+def _rewritten(graph: Graph, softmax: Tables) -> tuple[Graph, list[str]]:
     """Rewritten with the markers in place; one that a layer has to be folded across is given up."""
     given_up: list[str] = []
     while True:
         try:
-            found, notices = rewritten(graph)
+            found, notices = rewritten(graph, softmax)
         except InputError:
             between = next(_between(graph), None)
             if between is None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, count
+from math import ceil, log2
 from typing import Any, cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from codesign.calibrate import even_rows
 from codesign.design import Dataset
 from codesign.errors import InputError
 from codesign.graph import Graph, Node
-from codesign.interval import Interval
+from codesign.interval import MOST_BITS, Interval
 from codesign.load._fx import calls, folded
 from codesign.load._importer import Importer
 from codesign.load._normalize import normalizing
@@ -147,6 +148,9 @@ def check_ranges(graph: Graph, dataset: Dataset) -> None:
 
 def _interval(node: Node, inputs: Sequence[Interval]) -> Interval:
     try:
+        if (most := node.op.magnitude(list(inputs), {})) >= 2.0**MOST_BITS:
+            found = f"numbers of {ceil(log2(most)) + 1} bits"
+            raise InputError("formats", found, f"at most {MOST_BITS}", "send features in closer formats")
         return node.op.interval(list(inputs), {})
     except InputError as error:
         raise InputError(f"layer {node.name!r}, {error.where}", error.found, error.wanted, error.next_step) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from codesign.design import Dataset, Design
+from codesign.ops.softmax import Tables
 from codesign.passes import Context, Pass
 
 
@@ -19,10 +20,13 @@ class Onnx(Pass):
     Args:
         model: The file, of opset 13 or newer. Weights in files beside it are read if they are in its folder.
         output: Name of the tensor with the logits; needed if the file has several outputs.
+        softmax: Which softmax is made of lookup tables: "none"; "inside", those that something follows; or "all". Of
+            the others, one at the end is taken off, and the firmware gives the logits.
     """
 
     model: Path
     output: str = ""
+    softmax: Tables = "none"
 
     reads: ClassVar[tuple[str, ...]] = ("dataset",)
     writes: ClassVar[tuple[str, ...]] = ("graph", "given", "notices")
@@ -40,16 +44,17 @@ class Onnx(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Read, convert, and check against the file itself."""
-        return fields_from_file(self.model, design.dataset, self.output)
+        return fields_from_file(self.model, design.dataset, self.output, self.softmax)
 
 
-def fields_from_file(model: Path, dataset: Dataset, output: str = "") -> dict[str, object]:
+def fields_from_file(model: Path, dataset: Dataset, output: str = "", softmax: Tables = "none") -> dict[str, object]:
     """What a design has of an ONNX file: graph, quantizers, notices of the conversion.
 
     Args:
         model: The file.
         dataset: The data that it is for.
         output: Name of the tensor with the logits; nothing for the only output.
+        softmax: Which softmax is made of lookup tables.
 
     Raises:
         InputError: The file can't be converted, or doesn't fit the data.
@@ -58,7 +63,7 @@ def fields_from_file(model: Path, dataset: Dataset, output: str = "") -> dict[st
     from codesign.load._onnx import network_from_file
     from codesign.load._onnx_file import OnnxFile
 
-    network = network_from_file(OnnxFile.read(model), dataset, output)
+    network = network_from_file(OnnxFile.read(model), dataset, output, softmax)
     check_outputs(network.graph, dataset)
     notices = {f"load.{index}": notice for index, notice in enumerate(network.notices)}
     return {"graph": network.graph, "given": network.quantizers, "notices": notices}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from codesign.design import Dataset, Design
 from codesign.errors import InputError, did_you_mean
 from codesign.graph import Graph
+from codesign.ops.softmax import Tables
 from codesign.passes import Context, Pass
 
 if TYPE_CHECKING:
@@ -30,12 +31,15 @@ class Torch(Pass):
             weights_only=True).
         preprocess: Name in that file of the step before the network, which becomes part of it: a torch module, or what
             makes one, without parameters; or a numpy function of the words that the trigger sends. Empty for none.
+        softmax: Which softmax is made of lookup tables: "none"; "inside", those that something follows; or "all". Of
+            the others, one at the end is taken off, and the firmware gives the logits.
     """
 
     model: Path
     factory: str
     checkpoint: Path
     preprocess: str = ""
+    softmax: Tables = "none"
 
     reads: ClassVar[tuple[str, ...]] = ("dataset",)
     writes: ClassVar[tuple[str, ...]] = ("graph", "notices")
@@ -54,7 +58,7 @@ class Torch(Pass):
         module = self._module(namespace, self.factory)
         load_checkpoint(module, self.checkpoint)
         step = self._step(namespace) if self.preprocess else None
-        graph, notices = graph_for(module, design.dataset, step)
+        graph, notices = graph_for(module, design.dataset, step, self.softmax)
         return {"graph": graph, "notices": notices}
 
     def _named(self, namespace: Mapping[str, object], name: str) -> object:
@@ -86,7 +90,10 @@ class Torch(Pass):
 
 
 def graph_for(
-    module: "nn.Module", dataset: Dataset, preprocess: "nn.Module | Callable[..., object] | None" = None
+    module: "nn.Module",
+    dataset: Dataset,
+    preprocess: "nn.Module | Callable[..., object] | None" = None,
+    softmax: Tables = "none",
 ) -> tuple[Graph, dict[str, str]]:
     """The graph of a module for given data, and the notices of its conversion.
 
@@ -94,6 +101,7 @@ def graph_for(
         module: The network.
         dataset: Its data.
         preprocess: A step before it, a torch module or a numpy function of words.
+        softmax: Which softmax is made of lookup tables.
 
     Raises:
         InputError: The module can't be converted, its weights aren't finite, or the data doesn't fit it.
@@ -105,7 +113,7 @@ def graph_for(
 
     check_finite(module)
     module, whole = composed(module, dataset, preprocess)
-    graph, notices = rewritten(whole)
+    graph, notices = rewritten(whole, softmax)
     check_outputs(graph, dataset)
     check_conversion(module, graph, dataset)
     check_ranges(graph, dataset)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Most bits of a constant, its sign left out.
 BITS = 12
+#: Most bits of constants side by side, at the binary point of the finest.
+APART = 48
 
 
 @dataclass(frozen=True)
@@ -154,18 +156,20 @@ def constant(path: str, what: str, given: Any, rank: int) -> Constant:
     Args:
         path: The layer's name, for messages.
         what: What the constant is, for messages.
-        given: A number, or a tensor that no input reaches.
+        given: A number, an array, or a tensor that no input reaches.
         rank: Axes of the tensor that it meets, the batch axis left out.
 
     Raises:
         InputError: It is learned, or a number takes more than ``BITS`` bits, or there is one for each sample.
     """
-    if not isinstance(given, Parameter):
+    if isinstance(given, Parameter):
+        if given.values is None:
+            hint = "bring it into a layer's weights, or make it a buffer"
+            raise InputError(f"layer {path!r}", f"{what} {given.name!r}, which is learned", "a constant", hint)
+        given = given.values
+    if not isinstance(given, np.ndarray):
         return dyadic(path, what, given)
-    if given.values is None:
-        hint = "bring it into a layer's weights, or make it a buffer"
-        raise InputError(f"layer {path!r}", f"{what} {given.name!r}, which is learned", "a constant", hint)
-    values = np.asarray(given.values, np.float64)
+    values = np.asarray(given, np.float64)
     if values.size == 1:
         return dyadic(path, what, values.item())
     if values.ndim > rank + (values.shape[0] == 1):
@@ -175,9 +179,17 @@ def constant(path: str, what: str, given: Any, rank: int) -> Constant:
 
 
 def dyadics(numbers: Sequence[Dyadic], shape: Shape) -> Dyadics:
-    """Numbers side by side, at the finest fraction of all."""
+    """Numbers side by side, at the finest fraction of all.
+
+    Raises:
+        InputError: They lie so far apart that no int64 holds all of them.
+    """
     fraction = max(number.fraction for number in numbers if number.code or number is numbers[0])
     codes = [number.at(fraction) if number.code else 0 for number in numbers]
+    if (bits := max(map(abs, codes)).bit_length()) > APART:
+        least, most = min(abs(n.value) for n in numbers if n.code), max(abs(n.value) for n in numbers)
+        found = f"constants from {least:g} to {most:g} side by side, which take {bits} bits"
+        raise InputError("constants of one tensor", found, f"at most {APART} bits", "bring them closer together")
     return Dyadics(tuple(codes), fraction, shape)
 
 

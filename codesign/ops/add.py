@@ -11,6 +11,7 @@ from codesign.interval import Interval
 from codesign.ops._broadcast import Pairwise, aligned, largest, summed
 from codesign.ops._dyadic import Dyadic
 from codesign.ops.affine import Affine, affine, with_number
+from codesign.ops.batchnorm import with_constant
 from codesign.ops.identity import Identity
 from codesign.ops.op import OnnxCall, Op, TorchCall
 
@@ -43,7 +44,7 @@ class Add(Pairwise):
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> Op:
         """From ``Add`` of two tensors, or of a tensor and a constant."""
-        return Affine.from_onnx(call) if call.constants else cls()
+        return with_constant(call) if call.constants else cls()
 
     def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
         """``torch.add``."""
@@ -95,7 +96,7 @@ class Sub(Pairwise):
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> Op:
         """From ``Sub`` of two tensors, or of a tensor and a constant."""
-        return Affine.from_onnx(call) if call.constants else cls()
+        return with_constant(call) if call.constants else cls()
 
     def signed(self, inputs: list[bool]) -> bool:
         """What is taken away may be larger."""

@@ -13,9 +13,7 @@ from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._broadcast import aligned
-from codesign.ops._dyadic import ONE, ZERO, Constant, Dyadic, constant, dyadic, few_bits, require_fit
-from codesign.ops._onnx import onnx_affine
-from codesign.ops.batchnorm import BatchNorm
+from codesign.ops._dyadic import ONE, ZERO, Constant, Dyadic, Dyadics, constant, require_fit
 from codesign.ops.identity import Identity
 from codesign.ops.op import OnnxCall, Op, Parameter, QonnxWriter, Shape, TorchCall
 
@@ -40,7 +38,7 @@ class Affine(Op):
         *("operator.neg", "torch.neg", "torch.negative", "Tensor.neg", "Tensor.negative"),
         *("operator.truediv", "operator.itruediv", "torch.div", "torch.divide", "Tensor.div", "Tensor.div_"),
     )
-    onnx_types: ClassVar[tuple[str, ...]] = ("Neg", "Div", "Mul+Add")
+    onnx_types: ClassVar[tuple[str, ...]] = ("Neg", "Mul+Add")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Affine | Identity:
@@ -57,21 +55,12 @@ class Affine(Op):
         return affine(scale=constant(call.path, what, _one_over(number), len(call.shapes[0])))
 
     @classmethod
-    def from_onnx(cls, call: OnnxCall) -> Affine | Identity | BatchNorm:
-        """From ``Neg``, or from a sum, difference, product or quotient with a constant.
-
-        A number that few bits hold stays; any other, and one for each channel, is folded as batch norm is.
-        """
+    def from_onnx(cls, call: OnnxCall) -> Affine | Identity:
+        """From ``Neg``, or from a product and a sum with constants that are one layer."""
         if call.op_type == "Neg":
             return cls(Dyadic(-1, 0))
-        if call.op_type == "Mul+Add":
-            numbers = (call.constant(1, "factor"), call.constant(2, "offset"))
-            return affine(*(dyadic(call.name, "a tensor times and plus", float(each.item())) for each in numbers))
-        scale, shift = onnx_affine(call)
-        single = next(iter(call.constants.values())).size == 1
-        if single and few_bits(float(scale[0])) and few_bits(float(shift[0])):
-            return affine(*(dyadic(call.name, "a constant", float(each[0])) for each in (scale, shift)))
-        return BatchNorm.of(call, scale, shift)
+        numbers, rank = (call.constant(1, "factor"), call.constant(2, "offset")), len(call.shapes[0])
+        return affine(*(constant(call.name, "a tensor times and plus", each, rank) for each in numbers))
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The input's shape."""
@@ -107,15 +96,15 @@ class Affine(Op):
         return float(np.max(np.abs(products) + np.abs(self.offset.values) * 2.0**finest))
 
     def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
-        """Mul and Add, or one of them."""
-        scaled = inputs[0]
-        if self.scale != ONE:
-            product = output if self.offset == ZERO else f"{output}.product"
+        """Mul and Add; one of them where that is enough, and numbers are few: one per channel may be batch norm's."""
+        scaled, several = inputs[0], isinstance(self.scale, Dyadics) or isinstance(self.offset, Dyadics)
+        both = several or (self.scale != ONE and self.offset != ZERO)
+        if both or self.offset == ZERO:
             factor = writer.constant(f"{name}.scale", self.scale.values)
-            scaled = writer.add("Mul", [scaled, factor], product, name)
-        if self.offset != ZERO:
+            scaled = writer.add("Mul", [scaled, factor], f"{output}.product" if both else output, name)
+        if both or self.offset != ZERO:
             shift = writer.constant(f"{name}.offset", self.offset.values)
-            writer.add("Add", [scaled, shift], output, name if scaled == inputs[0] else f"{name}.add")
+            writer.add("Add", [scaled, shift], output, f"{name}.add" if both else name)
 
     def pull_back(
         self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, TypeGuard
 
 import numpy as np
 
 from codesign.arrays import FloatArray
 from codesign.errors import InputError
+from codesign.ops._dyadic import constant, few_bits
+from codesign.ops._onnx import onnx_affine
 from codesign.ops._scaling import Float64, Weighted, scale_inputs, scale_outputs
+from codesign.ops.affine import Affine, affine
 from codesign.ops.conv import Conv
+from codesign.ops.identity import Identity
 from codesign.ops.linear import Linear
 from codesign.ops.op import OnnxCall, Op, Parameter, Rewritten, Shape, TorchCall
 
@@ -145,11 +149,37 @@ class BatchNorm(Rewritten):
             graph = scale_inputs(graph, reader, op, scale, shift)
         return graph.without(node), f"{node.name}: folded into {', '.join(reader.name for reader in readers)}"
 
+    def instead(self, graph: Graph, node: Node) -> Graph | None:
+        """A factor and an offset per channel, where few bits hold them."""
+        scale, shift = self._affine(graph.parameters)
+        if not all(few_bits(number) for each in (scale, shift) for number in each.tolist()):
+            return None
+        rank = len(graph.shapes()[node.output])
+        few = (each[:1] if (each == each[0]).all() else each for each in (scale, shift))
+        beside = (each.reshape(-1, *[1] * (rank - 1)) for each in few)
+        op = affine(*(constant(node.name, "a tensor times and plus", each, rank) for each in beside))
+        return graph.replaced(node, replace(node, op=op), {})
+
     def _affine(self, parameters: Mapping[str, FloatArray]) -> tuple[Float64, Float64]:
         """Scale and shift, ``[channels]`` each."""
         values = {role: np.asarray(parameters[name], np.float64) for role, name in self.parameters().items()}
         scale = values.get("gamma", np.ones(1)) / np.sqrt(values["variance"] + self.epsilon)
         return scale, values.get("beta", np.zeros(1)) - values["mean"] * scale
+
+
+def with_constant(call: OnnxCall) -> Affine | Identity | BatchNorm:
+    """A sum, difference, product or quotient of a tensor and a constant.
+
+    A number that few bits hold stays; any other, and one for each channel, is folded as batch norm is.
+
+    Raises:
+        InputError: Two tensors are divided, or the constant is not one number per channel.
+    """
+    scale, shift = onnx_affine(call)
+    single = next(iter(call.constants.values())).size == 1
+    if single and few_bits(float(scale[0])) and few_bits(float(shift[0])):
+        return affine(*(constant(call.name, "a constant", each[:1], 1) for each in (scale, shift)))
+    return BatchNorm.of(call, scale, shift)
 
 
 def _on_channels(op: Op, axes: int) -> TypeGuard[Weighted]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -55,7 +56,7 @@ class Clip(Op):
         *("torch.maximum", "torch.minimum"),
         *("Tensor.clamp", "Tensor.clamp_", "Tensor.clip", "Tensor.clip_", "Tensor.clamp_min", "Tensor.clamp_max"),
     )
-    onnx_types: ClassVar[tuple[str, ...]] = ("Clip", "Max", "Min")
+    onnx_types: ClassVar[tuple[str, ...]] = ("Clip", "Max", "Min", "Max+Min")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Clip:
@@ -74,13 +75,14 @@ class Clip(Op):
     def from_onnx(cls, call: OnnxCall) -> Clip:
         """From ``Clip``, ``Max`` or ``Min`` with constants; a limit at the end of floats is none."""
         check_single(call)
-        if any(value.size != 1 for value in call.constants.values()):
-            raise call.refused("limits that are no single numbers", "one number for the tensor")
-        numbers = {place: float(value.item()) for place, value in call.constants.items()}
-        low, high = numbers.get(1, -inf), numbers.get(2, inf)
-        if call.op_type != "Clip":
-            low, high = (max(numbers.values()), inf) if call.op_type == "Max" else (-inf, min(numbers.values()))
-        ends = low if low > -LARGEST else None, high if high < LARGEST else None
+        limits, none = call.constants, np.array(inf)
+        if call.op_type in ("Clip", "Max+Min"):
+            low, high = limits.get(1, -none), limits.get(2, none)
+        elif call.op_type == "Max":
+            low, high = reduce(np.maximum, limits.values()), none
+        else:
+            low, high = -none, reduce(np.minimum, limits.values())
+        ends = None if np.all(low <= -LARGEST) else low, None if np.all(high >= LARGEST) else high
         return cls._between(call.name, *ends, len(call.shapes[0]))
 
     @classmethod
@@ -145,8 +147,8 @@ class Clip(Op):
         if len(limits) == 2 and not several:
             writer.add("Clip", [inputs[0], *limits], output, name)
         elif len(limits) == 2:
-            raised = writer.add("Max", [inputs[0], limits[0]], f"{output}.raised", f"{name}.max")
-            writer.add("Min", [raised, limits[1]], output, name)
+            raised = writer.add("Max", [inputs[0], limits[0]], f"{output}.raised", name)
+            writer.add("Min", [raised, limits[1]], output, f"{name}.min")
         else:
             writer.add({"low": "Max", "high": "Min"}[next(iter(given))], [inputs[0], *limits], output, name)
 

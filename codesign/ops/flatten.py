@@ -23,13 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Flatten(Op):
-    """All axes but the batch become one.
-
-    Args:
-        features: How many elements that must be; None for as many as there are.
-    """
-
-    features: int | None = None
+    """All axes but the batch become one."""
 
     kind: ClassVar[str] = "flatten"
     arithmetic: ClassVar[bool] = False
@@ -60,12 +54,7 @@ class Flatten(Op):
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """One axis with all elements."""
-        count = prod(inputs[0])
-        if self.features not in (None, count):
-            raise InputError(
-                f"layer {name!r}", f"{self.features} features from a tensor of shape {list(inputs[0])}", f"{count}"
-            )
-        return (count,)
+        return (prod(inputs[0]),)
 
     def signed(self, inputs: list[bool]) -> bool:
         """As the input."""
@@ -125,25 +114,25 @@ class Reshape(Op):
         if call.target.lower().endswith("unflatten"):
             given = call.options("dim", "sizes" if call.module is None else "unflattened_size")
             axis, sizes = call.axes(given.pop("dim"))[0], tuple(next(iter(given.values())))
-            return _reshaped(shape, (*shape[:axis], *_whole(sizes, shape[axis]), *shape[axis + 1 :]))
+            return reshaped(shape, (*shape[:axis], *_whole(sizes, shape[axis]), *shape[axis + 1 :]))
         given: Any = call.options("dim").get("dim")
         if call.target.endswith("unsqueeze"):
             rank = len(shape) + 2
             if given not in range(1, rank) and given not in range(1 - rank, 0):
                 raise InputError(f"layer {call.path!r}", f"a new axis {given}", "an axis behind the batch")
             axis = int(given) % rank - 1
-            return _reshaped(shape, (*shape[:axis], 1, *shape[axis:]))
+            return reshaped(shape, (*shape[:axis], 1, *shape[axis:]))
         if given is None:
             raise InputError(
                 f"layer {call.path!r}", "squeeze of all axes", "squeeze(axis)", "the batch may be of one sample"
             )
         axes = call.axes(given)
-        return _reshaped(shape, tuple(size for axis, size in enumerate(shape) if axis not in axes or size != 1))
+        return reshaped(shape, tuple(size for axis, size in enumerate(shape) if axis not in axes or size != 1))
 
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> Flatten | Reshape | Identity:
         """From ``Reshape``, ``Squeeze`` and ``Unsqueeze``; the batch axis stays first."""
-        return _reshaped(call.shapes[0], onnx_shape(call))
+        return reshaped(call.shapes[0], onnx_shape(call))
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The sizes."""
@@ -181,7 +170,7 @@ class Reshape(Op):
         return [gradients.reshape(*gradients.shape[:2], *inputs[0].shape[1:])]
 
 
-def _reshaped(given: Shape, wanted: Shape) -> Flatten | Reshape | Identity:
+def reshaped(given: Shape, wanted: Shape) -> Flatten | Reshape | Identity:
     """What gives a tensor another shape, if it is another."""
     if given == wanted:
         return Identity()
@@ -202,9 +191,10 @@ def _from_view(call: TorchCall) -> Flatten | Reshape | Identity:
     if not batch or not others or not numbers or (sizes[0] == -1 and -1 in others):
         found = f"a view of sizes [{', '.join(map(str, sizes))}]"
         raise InputError(f"layer {call.path!r}", found, "[-1, features, ...]", "use torch.flatten(x, 1)")
-    if len(others) == 1:
-        return Flatten(None if others[0] == -1 else others[0])
-    return _reshaped(call.shapes[0], _whole(others, prod(call.shapes[0])))
+    if len(others) == 1 and others[0] not in (-1, count := prod(call.shapes[0])):
+        found = f"{others[0]} features from a tensor of shape {list(call.shapes[0])}"
+        raise InputError(f"layer {call.path!r}", found, f"{count}")
+    return Flatten() if len(others) == 1 else reshaped(call.shapes[0], _whole(others, prod(call.shapes[0])))
 
 
 def _whole(sizes: Shape, count: int) -> Shape:

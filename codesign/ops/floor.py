@@ -12,13 +12,17 @@ from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops._onnx import FLOATS, check_single
+from codesign.ops.identity import Identity
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 #: What torch calls the types of whole numbers, those left out that hold few.
 WHOLE = ("torch.int32", "torch.int64", "torch.int", "torch.long")
+#: ONNX's numbers for int32 and int64; and those of a float, in which the whole numbers go on.
+INTEGERS, INT64, FLOAT = (6, 7), 7, 1
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Floor(Op):
     torch_targets: ClassVar[tuple[str, ...]] = (
         *("torch.floor", "torch.floor_", "Tensor.floor", "Tensor.floor_", "Tensor.long", "Tensor.int", "Tensor.to"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Floor", "Cast", "Cast+Cast")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Floor:
@@ -50,6 +55,17 @@ class Floor(Op):
                 )
         return cls(towards_zero="floor" not in call.target)
 
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Floor | Identity:
+        """From ``Floor``, and ``Cast`` to whole numbers; numbers keep their type by themselves, so back is nothing."""
+        check_single(call)
+        if call.op_type == "Floor":
+            return cls()
+        kind = call.attributes.get("to")
+        if kind not in (*FLOATS, *INTEGERS):
+            raise call.refused(f"a conversion to type {kind}", "floats, int32 or int64")
+        return cls(towards_zero=True) if kind in INTEGERS else Identity()
+
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The input's shape."""
         return inputs[0]
@@ -59,9 +75,10 @@ class Floor(Op):
         return inputs[0]
 
     def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
-        """``torch.floor``, with the gradient of the number itself."""
+        """``torch.floor`` or ``torch.trunc``, with the gradient of the number itself."""
         x = inputs[0]
-        return x + (x.floor() - x).detach()
+        whole = x.trunc() if self.towards_zero else x.floor()
+        return x + (whole - x).detach()
 
     def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
         """A shift to the right."""
@@ -88,8 +105,12 @@ class Floor(Op):
         return float(max(-int(inputs[0].low.min()), int(inputs[0].high.max())))
 
     def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
-        """One Floor node."""
-        writer.add("Floor", inputs, output, name)
+        """One Floor node, or Cast to whole numbers and back."""
+        if not self.towards_zero:
+            writer.add("Floor", inputs, output, name)
+            return
+        whole = writer.add("Cast", inputs, f"{output}.whole", name, to=INT64)
+        writer.add("Cast", [whole], output, f"{name}.back", to=FLOAT)
 
     def pull_back(
         self, inputs: list[Tensor], output: Tensor, gradients: Tensor, parameters: Mapping[str, Tensor]

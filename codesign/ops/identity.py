@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from codesign.errors import InputError
-from codesign.ops._onnx import FLOATS
 from codesign.ops.op import OnnxCall, Rewritten, TorchCall
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class Identity(Rewritten):
         "torch.dropout",
         "Tensor.contiguous",
     )
-    onnx_types: ClassVar[tuple[str, ...]] = ("Identity", "Dropout", "Cast")
+    onnx_types: ClassVar[tuple[str, ...]] = ("Identity", "Dropout")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Identity:
@@ -52,13 +51,11 @@ class Identity(Rewritten):
 
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> Identity:
-        """From any of the operators above, dropout turned off, between floats."""
+        """From any of the operators above, dropout turned off."""
         if 2 in call.constants and call.constants[2].any():
             raise call.refused("dropout is left on (training_mode)", "dropout that is off once training is over")
         if call.outputs > 1:
             raise call.refused("dropout whose mask is used", "values only")
-        if call.op_type == "Cast" and call.attributes.get("to") not in FLOATS:
-            raise call.refused(f"a conversion to type {call.attributes.get('to')}", "floats all along")
         return cls()
 
     def rewrite(self, graph: Graph, node: Node) -> tuple[Graph, str]:

@@ -13,7 +13,8 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops.op import Op, Parameter, QonnxWriter, Shape, TorchCall
+from codesign.ops._onnx import check_single
+from codesign.ops.op import OnnxCall, Op, Parameter, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,21 +25,22 @@ ENTRIES, BITS = 2**16, 24
 FRACTIONS = range(-BITS, 2 * BITS)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Lookup(Op):
     """``table[x]``, element by element.
 
     Args:
-        table: Codes of the entries, ``[entries]``.
+        entries: Codes of the entries.
         fraction: Fraction bits of the entries.
     """
 
-    table: IntArray
+    entries: tuple[int, ...]
     fraction: int
 
     kind: ClassVar[str] = "lookup"
     arithmetic: ClassVar[bool] = False
     torch_targets: ClassVar[tuple[str, ...]] = ("torch.take", "aten.index")
+    onnx_types: ClassVar[tuple[str, ...]] = ("Cast+Gather",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Lookup:
@@ -51,7 +53,25 @@ class Lookup(Op):
             raise InputError(where, f"table {given.name!r}, which is learned", "a constant", "make it a buffer")
         if len(given.shape) != 1 or not 1 <= given.shape[0] <= ENTRIES:
             raise InputError(where, f"a table of shape {list(given.shape)}", f"[entries], {ENTRIES} at most")
-        values = np.asarray(given.values, np.float64)
+        return cls._of(where, given.name, np.asarray(given.values, np.float64))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Lookup:
+        """From ``Gather`` of a constant table by whole numbers, the ``Cast`` that made them among it or before it."""
+        check_single(call)
+        table = call.constant(0 if call.op_type == "Gather" else 1, "table")
+        if table.ndim != 1 or not 1 <= table.size <= ENTRIES or call.attributes.get("axis", 0) not in (0, -1):
+            raise call.refused(f"a table of shape {list(table.shape)}", f"[entries], {ENTRIES} at most")
+        where = f"layer {call.name!r} ({call.op_type})"
+        return cls._of(where, f"{call.name}.table", np.asarray(table, np.float64))
+
+    @classmethod
+    def _of(cls, where: str, name: str, values: npt.NDArray[np.float64]) -> Lookup:
+        """With the entries as codes.
+
+        Raises:
+            InputError: Fixed point does not hold them.
+        """
         if bad := int(np.count_nonzero(~np.isfinite(values))):
             raise InputError(where, f"a table with {bad} entries that are NaN or infinite", "finite numbers")
         scaled = ((fraction, np.ldexp(values, fraction)) for fraction in FRACTIONS)
@@ -60,8 +80,13 @@ class Lookup(Op):
         )
         if np.abs(codes).max() >= 2.0**BITS:
             hint = "round the entries, such as numpy.round(table * 2**8) / 2**8"
-            raise InputError(where, f"table {given.name!r}, whose entries need more than {BITS} bits", "fewer", hint)
-        return cls(codes.astype(np.int64), fraction)
+            raise InputError(where, f"table {name!r}, whose entries need more than {BITS} bits", "fewer", hint)
+        return cls(tuple(codes.astype(np.int64).tolist()), fraction)
+
+    @property
+    def table(self) -> IntArray:
+        """Codes of the entries, ``[entries]``."""
+        return np.array(self.entries, np.int64)
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The input's shape."""
@@ -69,7 +94,7 @@ class Lookup(Op):
 
     def signed(self, inputs: list[bool]) -> bool:
         """If an entry is negative."""
-        return bool(self.table.min() < 0)
+        return min(self.entries) < 0
 
     def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
         """The entries; their gradient is zero."""
@@ -84,7 +109,7 @@ class Lookup(Op):
     def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
         """Entries of whole numbers."""
         x = inputs[0].align()
-        return Codes(np.asarray(self.table)[_whole(x.values, int(np.max(x.fraction)))], self.fraction)
+        return Codes(self.table[_whole(x.values, int(np.max(x.fraction)))], self.fraction)
 
     def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
         """From the least to the largest entry between the ends.
@@ -94,14 +119,14 @@ class Lookup(Op):
         """
         x = inputs[0]
         low, high = (_whole(end, x.fraction) for end in (x.low, x.high))
-        count = len(self.table)
+        table, count = self.table, len(self.entries)
         if low.min() < 0 or high.max() >= count:
             found = f"indices from {low.min()} to {high.max()}"
             raise InputError(
                 f"table of {count} entries", found, f"0 to {count - 1}", "clip them, or make a longer table"
             )
         pairs = list(zip(low.reshape(-1).tolist(), high.reshape(-1).tolist(), strict=True))
-        parts = {pair: self.table[pair[0] : pair[1] + 1] for pair in pairs}
+        parts = {pair: table[pair[0] : pair[1] + 1] for pair in pairs}
         ends = {pair: (int(part.min()), int(part.max())) for pair, part in parts.items()}
         least, most = np.array([ends[pair] for pair in pairs], np.int64).T.reshape(2, *low.shape)
         return Interval(least, most, self.fraction)
@@ -123,7 +148,7 @@ class Lookup(Op):
         return [gradients * 0]
 
     def _values(self) -> npt.NDArray[np.float64]:
-        return np.ldexp(np.asarray(self.table, np.float64), -self.fraction)
+        return np.ldexp(self.table.astype(np.float64), -self.fraction)
 
 
 def _whole(codes: IntArray, fraction: int) -> IntArray:

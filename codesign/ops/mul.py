@@ -13,6 +13,7 @@ from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._broadcast import Pairwise, summed
 from codesign.ops.affine import Affine, affine, with_number
+from codesign.ops.batchnorm import with_constant
 from codesign.ops.identity import Identity
 from codesign.ops.op import OnnxCall, Op, TorchCall
 
@@ -32,7 +33,7 @@ class Mul(Pairwise):
         *("operator.mul", "operator.imul", "torch.mul", "torch.multiply"),
         *("Tensor.mul", "Tensor.mul_", "Tensor.multiply"),
     )
-    onnx_types: ClassVar[tuple[str, ...]] = ("Mul",)
+    onnx_types: ClassVar[tuple[str, ...]] = ("Mul", "Div")
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Mul | Affine | Identity:
@@ -42,8 +43,8 @@ class Mul(Pairwise):
 
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> Op:
-        """From ``Mul`` of two tensors, or of a tensor and a constant."""
-        return Affine.from_onnx(call) if call.constants else cls()
+        """From ``Mul`` of two tensors, or of a tensor and a constant, or from ``Div`` by one."""
+        return with_constant(call) if call.constants or call.op_type == "Div" else cls()
 
     def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
         """``torch.mul``."""

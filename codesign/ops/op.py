@@ -81,7 +81,7 @@ class QonnxWriter(Protocol):
     def add(
         self, op_type: str, inputs: Sequence[str], output: str, name: str, shape: Shape | None = None, **attributes: Any
     ) -> str:
-        """Write one ONNX node, its output of int64 after a Cast; returns ``output``.
+        """Write one ONNX node, its output of int64 after a Cast to that; returns ``output``.
 
         Args:
             op_type: Name of the ONNX operator.
@@ -233,6 +233,10 @@ class Rewritten(Op):
         Raises:
             InputError: The node can't be taken out where it stands.
         """
+
+    def instead(self, graph: Graph, node: Node) -> Graph | None:
+        """The graph with operations that hardware has in place of a node that can't go; None if there are none."""
+        return None
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The input's shape."""

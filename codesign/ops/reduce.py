@@ -1,4 +1,4 @@
-"""Sums and means over axes."""
+"""Sums, means and largest elements over axes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Sum(Op):
-    """The sum over some axes.
+class Reduction(Op):
+    """One number for the elements along some axes.
 
     Args:
         axes: Which ones, the batch axis not counted.
@@ -33,10 +33,6 @@ class Sum(Op):
 
     axes: Shape
     keepdim: bool = False
-
-    kind: ClassVar[str] = "sum"
-    torch_targets: ClassVar[tuple[str, ...]] = ("torch.sum", "Tensor.sum")
-    onnx_types: ClassVar[tuple[str, ...]] = ("ReduceSum",)
 
     @classmethod
     def from_torch(cls, call: TorchCall) -> Self:
@@ -52,7 +48,7 @@ class Sum(Op):
 
     @classmethod
     def from_onnx(cls, call: OnnxCall) -> Self:
-        """From ``ReduceSum`` or ``ReduceMean`` over axes that are named."""
+        """From ``ReduceSum``, ``ReduceMean`` or ``ReduceMax`` over axes that are named."""
         check_single(call)
         axes = call.axes(call.numbers(1, "axes"))
         if not axes:
@@ -69,6 +65,45 @@ class Sum(Op):
     def signed(self, inputs: list[bool]) -> bool:
         """As the input."""
         return inputs[0]
+
+
+@dataclass(frozen=True)
+class Max(Reduction):
+    """The largest element along some axes."""
+
+    kind: ClassVar[str] = "max"
+    arithmetic: ClassVar[bool] = False
+    keeps_offset: ClassVar[bool] = True
+    torch_targets: ClassVar[tuple[str, ...]] = ("torch.amax", "Tensor.amax")
+    onnx_types: ClassVar[tuple[str, ...]] = ("ReduceMax",)
+
+    def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """``Tensor.amax``."""
+        return inputs[0].amax([axis + 1 for axis in self.axes], keepdim=self.keepdim)
+
+    def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
+        """The largest code."""
+        x = inputs[0].align()
+        return Codes(x.values.max(tuple(axis + 1 for axis in self.axes), keepdims=self.keepdim), x.fraction)
+
+    def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
+        """Monotone: the ends map to the ends."""
+        low, high = (end.max(self.axes, keepdims=self.keepdim) for end in (inputs[0].low, inputs[0].high))
+        return Interval(low, high, inputs[0].fraction)
+
+    def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
+        """One ReduceMax node."""
+        axes = [axis + 1 for axis in self.axes]
+        writer.add("ReduceMax", inputs, output, name, axes=axes, keepdims=int(self.keepdim))
+
+
+@dataclass(frozen=True)
+class Sum(Reduction):
+    """The sum over some axes."""
+
+    kind: ClassVar[str] = "sum"
+    torch_targets: ClassVar[tuple[str, ...]] = ("torch.sum", "Tensor.sum")
+    onnx_types: ClassVar[tuple[str, ...]] = ("ReduceSum",)
 
     def forward(self, inputs: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
         """``Tensor.sum``, times one over the divisor."""

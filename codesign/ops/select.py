@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
+from codesign.ops._onnx import check_single
+from codesign.ops._ranges import gathered, sliced, spelt, torch_index
+from codesign.ops.flatten import reshaped
 from codesign.ops.lookup import Lookup
-from codesign.ops.op import Op, QonnxWriter, Shape, TorchCall
+from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,40 +44,32 @@ class Select(Op):
     moves_data: ClassVar[bool] = True
     keeps_offset: ClassVar[bool] = True
     torch_targets: ClassVar[tuple[str, ...]] = (
-        *(
-            "operator.getitem",
-            "Tensor.__getitem__",
-            "aten.slice",
-            "torch.select",
-            "Tensor.select",
-            "torch.narrow",
-            "Tensor.narrow",
-        ),
+        *("operator.getitem", "Tensor.__getitem__", "aten.slice"),
+        *("torch.select", "Tensor.select", "torch.narrow", "Tensor.narrow"),
     )
+    onnx_types: ClassVar[tuple[str, ...]] = ("Slice", "Gather", "Slice+Reshape")
 
     @classmethod
-    def from_torch(cls, call: TorchCall) -> Select | Lookup:
+    def from_torch(cls, call: TorchCall) -> Op:
         """From ``x[...]`` with numbers, ranges and new axes, ``select`` and ``narrow``; ``table[x]`` is a lookup."""
         if call.first == 1:
             return Lookup.from_torch(call)
-        if call.target == "operator.getitem":
-            return _indexed(call, call.arguments[0] if call.arguments else None)
-        names = {
-            "slice": ("dim", "start", "end", "step"),
-            "select": ("dim", "index"),
-            "narrow": ("dim", "start", "length"),
-        }
-        given = call.options(*names[call.target.rpartition(".")[2]])
-        if call.target == "aten.slice" and _whole_batch(**given):
-            return _indexed(call, Ellipsis)
-        (axis,) = call.axes(given.get("dim", 0))
-        if "index" in given:
-            part: int | slice = given["index"]
-        elif "length" in given:
-            part = slice(given["start"], given["start"] + given["length"])
-        else:
-            part = slice(given.get("start"), given.get("end"), given.get("step"))
-        return _indexed(call, (slice(None),) * (axis + 1) + (part,))
+        return _selected(f"layer {call.path!r}", call.shapes[0], torch_index(call))
+
+    @classmethod
+    def from_onnx(cls, call: OnnxCall) -> Op:
+        """From ``Slice``, with ``Reshape`` too, and ``Gather`` of elements in steps; of a table it is a lookup."""
+        if call.op_type == "Gather" and 0 in call.constants:
+            return Lookup.from_onnx(call)
+        check_single(call)
+        index = gathered(call) if call.op_type == "Gather" else sliced(call)
+        made = _selected(f"layer {call.name!r} ({call.op_type})", call.shapes[0], index)
+        if call.op_type != "Slice+Reshape":
+            return made
+        sizes = tuple(int(size) for size in call.constant(5, "shape").reshape(-1)[1:])
+        if not isinstance(made, Select) or prod(sizes) != prod(made.sizes) or min(sizes, default=1) < 1:
+            raise call.refused(f"a part in the shape {list(sizes)}", "as many elements as the part has")
+        return cls(made.ranges, sizes)
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """The sizes."""
@@ -99,17 +94,13 @@ class Select(Op):
         return Interval(low, high, inputs[0].fraction)
 
     def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
-        """Slice and Reshape, or one of them."""
-        (shape,) = writer.input_shapes
-        whole = tuple((0, size, 1) for size in shape)
+        """Slice, and Reshape where axes come or go."""
         kept = tuple(len(range(*each)) for each in self.ranges)
-        part = inputs[0]
-        if self.ranges != whole:
-            columns = zip(("starts", "ends", "steps"), zip(*self.ranges, strict=True), strict=True)
-            starts, ends, steps = (writer.constant(f"{name}.{word}", np.array(column)) for word, column in columns)
-            axes = writer.constant(f"{name}.axes", np.arange(1, len(shape) + 1))
-            place, own = (output, name) if kept == self.sizes else (f"{output}.part", f"{name}.slice")
-            part = writer.add("Slice", [part, starts, ends, axes, steps], place, own, shape=kept)
+        columns = zip(("starts", "ends", "steps"), zip(*self.ranges, strict=True), strict=True)
+        starts, ends, steps = (writer.constant(f"{name}.{word}", np.array(column)) for word, column in columns)
+        axes = writer.constant(f"{name}.axes", np.arange(1, len(self.ranges) + 1))
+        place, own = (output, name) if kept == self.sizes else (f"{output}.part", f"{name}.slice")
+        part = writer.add("Slice", [inputs[0], starts, ends, axes, steps], place, own, shape=kept)
         if part != output:
             sizes = writer.constant(f"{name}.shape", np.array([0, *self.sizes]))
             writer.add("Reshape", [part, sizes], output, name)
@@ -128,38 +119,8 @@ class Select(Op):
         return values[(slice(None),) * leading + tuple(slice(*each) for each in self.ranges)]
 
 
-def _indexed(call: TorchCall, given: Any) -> Select:
-    """From what stands between the brackets of ``x[...]``.
-
-    Raises:
-        InputError: It reaches the batch axis, leaves nothing, or is more than numbers, ranges and new axes.
-    """
-    where, shape = f"layer {call.path!r}", call.shapes[0]
-    index = list(cast(tuple[Any, ...], given)) if isinstance(given, tuple) else [given]
-    if (
-        any(not (each is None or each is Ellipsis or isinstance(each, int | slice)) for each in index)
-        or not call.arguments
-    ):
-        found = "an index that is a tensor or a list"
-        hint = "for a table, put the table first: table[x.long()]"
-        raise InputError(where, found, "numbers, ranges, ... and None", hint)
-    named = sum(each is not None and each is not Ellipsis for each in index)
-    if Ellipsis not in index:
-        index.append(Ellipsis)
-    place = index.index(Ellipsis)
-    index[place : place + 1] = [slice(None)] * (len(shape) + 1 - named)
-    if not index or index[0] != slice(None) or named > len(shape) + 1:
-        raise InputError(where, f"[{', '.join(map(_spelt, index))}]", "all of the batch: x[:, ...] or x[..., ...]")
-    return _selected(where, shape, index[1:])
-
-
-def _whole_batch(dim: int = 0, start: Any = None, end: Any = None, step: Any = None) -> bool:
-    """Whether it is the ``:`` of ``x[:, 0]``, which ``torch.export`` writes as a slice of its own."""
-    return dim == 0 and start in (None, 0) and (end is None or end == sys.maxsize) and step in (None, 1)
-
-
-def _selected(where: str, shape: Shape, index: Sequence[Any]) -> Select:
-    """From one entry for each axis behind the batch, and None for new ones."""
+def _selected(where: str, shape: Shape, index: Sequence[Any]) -> Op:
+    """From one entry for each axis behind the batch, and None for new ones; only a change of shape, where all stays."""
     ranges: list[Range] = []
     sizes: list[int] = []
     for each in index:
@@ -175,12 +136,9 @@ def _selected(where: str, shape: Shape, index: Sequence[Any]) -> Select:
         start, stop, step = each.indices(size)
         length = len(range(start, stop, step))
         if step < 1 or not length:
-            raise InputError(where, f"range {_spelt(each)} of an axis of {size}", "a range with elements, forwards")
+            raise InputError(where, f"range {spelt(each)} of an axis of {size}", "a range with elements, forwards")
         ranges.append((start, start + (length - 1) * step + 1, step))
         sizes.append(length)
+    if all(each == (0, size, 1) for each, size in zip(ranges, shape, strict=True)):
+        return reshaped(shape, tuple(sizes))
     return Select(tuple(ranges), tuple(sizes))
-
-
-def _spelt(each: Any) -> str:
-    ends = [each.start, each.stop] if type(each) is slice else [each]
-    return ":".join("" if end is None else str(end) for end in ends)

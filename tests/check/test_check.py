@@ -12,7 +12,7 @@ from onnx import helper
 
 from codesign.check import Finding, Rule, Subject, findings, rules
 from codesign.target import load_target
-from tests.builds import run
+from tests.builds import MODEL, make, run
 from tests.load.onnx_nets import dense, model, node, plain_mlp, quantized_mlp, saved
 
 FILES = Path(__file__).parent.parent / "load" / "onnx_files"
@@ -153,6 +153,46 @@ def test_the_command(tmp_path: Path) -> None:
     assert broken.code == 2
     assert "not a whole ONNX file" in broken.err
     assert run("check", "nothing.onnx", cwd=tmp_path).code == 2
+
+
+ODD = MODEL.replace("self.fc2(self.relu1(self.fc1(x)))", "self.fc2(torch.erf(self.fc1(x) * x.shape[1]).sin().erf())")
+
+
+def test_every_unsupported_call_of_a_torch_network_is_named(tmp_path: Path) -> None:
+    """What is computed from shapes meets no tensor, and is no finding."""
+    made = make(tmp_path / "p")
+    made.write_model(ODD.replace("from torch", "import torch\nfrom torch", 1))
+    outcome = run("check", str(made.file), "--json")
+    assert outcome.code == 1, outcome.err
+    (item,) = json.loads(outcome.out)
+    assert item["where"] == "layers 'erf', 'sin', 'erf_1'"
+    assert item["found"] == "unsupported operations torch.erf, Tensor.sin, Tensor.erf"
+    assert "layers 'erf', 'sin', 'erf_1': unsupported operations" in made.build().err
+
+
+def test_the_backend_of_the_build_file_counts(tmp_path: Path) -> None:
+    """Without a flow to hls4ml, what is assumed is said."""
+    made = make(tmp_path / "p")
+    made.write_model(MODEL.replace("self.relu1(self.fc1(x))", "self.relu1(self.fc1(x)).tanh()"))
+
+    def said(*options: str) -> list[str]:
+        items = json.loads(run("check", str(made.file), "--json", *options).out)
+        return [f"{item['found']}; {item['action']}" for item in items if item["effect"] == "stops"]
+
+    (plain,) = said()
+    assert "(Vitis, io_parallel)" in plain
+    assert "Vitis and io_parallel are assumed" in plain
+    (asked,) = said("--flow", "hls4ml", "--set", "transpile.io_type=io_stream")
+    assert "(Vitis, io_stream)" in asked
+    assert "assumed" not in asked
+
+
+def test_options_of_a_build_for_an_onnx_file(tmp_path: Path) -> None:
+    path = saved(plain_mlp(), tmp_path / "net.onnx")
+    for options in (["--flow", "hls4ml"], ["--set", "transpile.io_type=io_stream"]):
+        outcome = run("check", str(path), *options)
+        assert outcome.code == 2
+        assert "for an ONNX file; wanted: a build file" in outcome.err
 
 
 def test_a_build_file(tmp_path: Path) -> None:

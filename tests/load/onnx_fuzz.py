@@ -57,7 +57,8 @@ BASES: list[tuple[Callable[[], onnx.ModelProto], tuple[int, ...]]] = [
     (quantized_mlp, (4,)),
     (convolutional, (1, 8, 8)),
     *((lambda name=name: onnx.load(FILES / f"{name}.onnx"), shape) for name, shape in
-      [("brevitas_qonnx", (6,)), ("brevitas_qcdq", (6,)), ("brevitas_conv", (1, 8, 8)), ("sklearn_mlp", (6,))]),
+      [("brevitas_qonnx", (6,)), ("brevitas_qcdq", (6,)), ("brevitas_conv", (1, 8, 8)), ("sklearn_mlp", (6,)),
+       ("keras_cnn", (8, 8, 2))]),
 ]  # fmt: skip
 
 ODD_NUMBERS = (0, 1, -1, 2, 3, 7, 255, 2**16, 2**31 - 1, 2**31, -(2**31), 2**62, -(2**63))

@@ -17,6 +17,7 @@ from codesign.load._onnx import network_from_file
 from codesign.load._onnx_file import OnnxFile
 from codesign.load._onnx_settle import Settled
 from codesign.ops.op import Shape
+from codesign.ops.softmax import Tables
 
 QONNX = "qonnx.custom_op.general"
 
@@ -41,9 +42,9 @@ def exported(module: nn.Module, shape: Shape, path: Path, dynamo: bool = False, 
     return path
 
 
-def read(path: Path, x: np.ndarray, output: str = "") -> Settled:
+def read(path: Path, x: np.ndarray, output: str = "", softmax: Tables = "none") -> Settled:
     """The network of a file for data ``[samples, ...]``."""
-    return network_from_file(OnnxFile.read(path), dataset(x), output)
+    return network_from_file(OnnxFile.read(path), dataset(x), output, softmax)
 
 
 def model(

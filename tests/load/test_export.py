@@ -60,9 +60,9 @@ def test_exporting_gives_the_same_network_as_tracing(stage: str, rank: int) -> N
     torch.manual_seed(1)
     module, shape = module_of(plan)
     x = torch.randn(20, *shape)
-    traced, _ = graph_from_module(module, [shape])
+    traced, _ = graph_from_module(module, [shape], "inside")
     with evaluating(module):
-        graph, _ = rewritten(exported(module, [shape]))
+        graph, _ = rewritten(exported(module, [shape]), "inside")
     assert [node.op.kind for node in graph.nodes] == [node.op.kind for node in traced.nodes]
     (found,), (wanted,) = outputs(graph, x), outputs(traced, x)
     torch.testing.assert_close(found, wanted)

@@ -12,6 +12,7 @@ from torch.nn import functional
 from codesign.errors import InputError
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
+from codesign.ops.softmax import Tables
 from codesign.torch_forward import float_forward, to_tensors
 
 
@@ -243,8 +244,41 @@ def test_a_final_softmax_is_taken_off_with_a_notice(softmax: Callable[[Tensor], 
 
 
 def test_a_softmax_inside_is_refused() -> None:
-    with pytest.raises(InputError, match=r"layer '1': a softmax inside the network.*only as the last operation"):
+    with pytest.raises(InputError, match=r"layer '1': a softmax inside the network.*last operation; .*softmax of load"):
         graph_from_module(nn.Sequential(nn.Linear(6, 4), nn.Softmax(1), nn.Linear(4, 2)), [(6,)])
+
+
+class Gated(nn.Module):
+    """One layer's softmax weighs another's outputs, over an axis of a tensor; a softmax at the end."""
+
+    def __init__(self, axis: int, log: bool = False) -> None:
+        super().__init__()
+        self.gate, self.value, self.head = nn.Linear(6, 8), nn.Linear(6, 8), nn.Linear(8, 3)
+        self.axis, self.inside = axis, functional.log_softmax if log else functional.softmax
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = self.inside(self.gate(x).unflatten(1, (2, 4)), self.axis)
+        return self.head((weights * self.value(x).unflatten(1, (2, 4))).flatten(1)).softmax(1)
+
+
+@pytest.mark.parametrize("axis", [1, 2, -1])
+@pytest.mark.parametrize("tables", ["inside", "all"])
+def test_a_softmax_of_tables(axis: int, tables: Tables) -> None:
+    torch.manual_seed(0)
+    module, x = Gated(axis).eval(), 2 * torch.randn(300, 6)
+    graph, notices = graph_from_module(module, [(6,)], tables)
+    (found,) = outputs(graph, x)
+    assert len(notices) == (tables == "inside")
+    with torch.no_grad():
+        torch.testing.assert_close(found if tables == "all" else found.softmax(1), module(x), atol=1e-4, rtol=0)
+    kinds = [node.op.kind for node in graph.nodes]
+    assert kinds.count("table") == (4 if tables == "all" else 2)
+    assert {"softmax", "softmax.max", "softmax.reciprocal"} <= {node.name for node in graph.nodes}
+
+
+def test_a_logarithm_is_no_table() -> None:
+    with pytest.raises(InputError, match="a log-softmax inside the network"):
+        graph_from_module(Gated(1, log=True), [(6,)], "inside")
 
 
 def test_names_are_the_users() -> None:

@@ -74,6 +74,33 @@ def test_layers_behind_what_moves_data_and_convolutions() -> None:
         graph_for(nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)), data)
 
 
+def test_a_convolution_takes_up_what_is_left_of_one_factor_per_channel() -> None:
+    """Behind a transpose: features of the data's last axis are the convolution's channels, alike at all positions."""
+    words = np.repeat(np.random.default_rng(0).integers(0, [31, 255, 7], (200, 1, 3)), 10, 1)
+    rows: Any = {"train": (0, 150), "validation": (150, 170), "test": (170, 200)}
+    data = make_dataset({"x": words}, np.arange(200) % 3, rows, normalize="inside", formats=["ufixed<8,6>"])
+    assert data.mean is not None
+    assert data.scale is not None
+
+    class Convolving(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(1)
+            self.conv, self.head = nn.Conv1d(3, 4, 3), nn.Linear(32, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.conv(x.transpose(1, 2)).relu().flatten(1))
+
+    module = Convolving()
+    found, (graph, notices) = logits(module, data)
+    normal = (data.inputs[0] - data.mean[0]) / data.scale[0]
+    with torch.no_grad():
+        wanted = module(torch.tensor(normal, dtype=torch.float32)).numpy()
+    np.testing.assert_allclose(found, wanted, atol=1e-4 * np.abs(wanted).max())
+    assert list(notices.values()) == ["preprocess.normalized: folded into conv"]
+    assert [node.op.kind for node in graph.nodes][:3] == ["affine", "transpose", "conv"]
+
+
 def test_targets_are_normalized() -> None:
     data, plain = dataset("inside", targets="inputs"), dataset("none")
     assert data.mean is not None

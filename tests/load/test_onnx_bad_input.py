@@ -257,6 +257,21 @@ def test_an_output_that_is_not_there(tmp_path: Path) -> None:
     assert_refused(made.build("--set", "load.onnx.output=z"), "no tensor 'z'", "y")
 
 
+def test_a_file_beside_a_torch_network(tmp_path: Path) -> None:
+    """Which of the two is meant can't be known: what to do is said."""
+    made = make(tmp_path / "p")
+    words = (
+        "load.onnx is not in flow 'qonnx'",
+        r"options of load.torch.* out of .*build\.toml",
+        "--flow: given, given-qonnx",
+    )
+    assert_refused(made.build("--set", "load.onnx.model=net.onnx"), *words)
+
+
+def test_an_option_of_a_pass_that_is_not_there(tmp_path: Path) -> None:
+    assert_refused(make(tmp_path / "p").build("--set", "verify.anomaly.bound=0"), "--also verify.anomaly")
+
+
 def test_a_build_of_an_onnx_file(tmp_path: Path) -> None:
     """The file takes the place of the flow's torch network, as the build file names it."""
     made = project(tmp_path / "p", plain_mlp().SerializeToString())

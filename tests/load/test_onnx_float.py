@@ -9,26 +9,31 @@ import onnx
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
+from onnx import TensorProto
 from torch import nn
 
+from codesign.errors import InputError
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
 from codesign.load._onnx_settle import Settled
-from codesign.ops._dyadic import Dyadic
+from codesign.ops._dyadic import Dyadic, Dyadics
 from codesign.ops.affine import Affine
 from codesign.ops.clip import Clip
 from codesign.ops.flatten import Reshape
+from codesign.ops.floor import Floor
 from codesign.ops.leakyrelu import LeakyRelu
+from codesign.ops.lookup import Lookup
 from codesign.ops.op import Op
 from codesign.ops.pad import Pad
 from codesign.ops.reduce import Mean, Sum
+from codesign.ops.select import Select
 from codesign.ops.table import Table
 from codesign.ops.transpose import Transpose
 from codesign.ops.upsample import Upsample
 from codesign.torch_forward import float_forward, to_tensors
 from tests.load.onnx_nets import dense, exported, model, node, plain_mlp, read, samples, saved
 from tests.load.test_fx import MODULES, moving_statistics
-from tests.networks import ONLY_TORCH, Plan, module_of, plans
+from tests.networks import Plan, module_of, plans
 
 FILES = Path(__file__).parent / "onnx_files"
 
@@ -72,13 +77,14 @@ def test_dynamo_exporter(name: str, tmp_path: Path) -> None:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(plan=plans(without=ONLY_TORCH))
+@given(plan=plans())
 def test_random_convolutional_networks(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> None:
     torch.manual_seed(plan.seed % 2**31)
     module, shape = module_of(plan)
     x = samples(shape, 8)
-    network = read(exported(moving_statistics(module), shape, tmp_path_factory.mktemp("net") / "net.onnx"), x)
-    traced, _ = graph_from_module(module, [shape])
+    path = exported(moving_statistics(module), shape, tmp_path_factory.mktemp("net") / "net.onnx")
+    network = read(path, x, softmax="inside")
+    traced, _ = graph_from_module(module, [shape], "inside")
     wanted = outputs_of(traced, x)
     tables = any(node.op.kind == "table" for node in traced.nodes)  # the other side of an edge is 2**-12 away
     np.testing.assert_allclose(outputs_of(network.graph, x), wanted, rtol=1e-4, atol=1e-2 if tables else 1e-5)
@@ -108,6 +114,22 @@ def test_scikit_learn() -> None:
     np.testing.assert_allclose(found, numbers["y"], atol=1e-6)
     assert [n.name for n in network.graph.nodes] == ["MatMul", "Relu", "MatMul1", "Relu1", "MatMul2"]
     assert list(network.graph.parameters)[:2] == ["coefficient", "intercepts"]
+    assert any("softmax taken off" in notice for notice in network.notices)
+
+
+def test_probabilities_of_tables() -> None:
+    """The softmax at the end too, where it is wanted: by skl2onnx, from scikit-learn's own numbers."""
+    numbers = np.load(FILES / "sklearn_mlp.npz")
+    network = read(FILES / "sklearn_mlp.onnx", numbers["x"], "probabilities", softmax="all")
+    np.testing.assert_allclose(logits(network, numbers["x"]), numbers["y"], atol=1e-4)
+
+
+def test_keras() -> None:
+    """By tf2onnx from Keras itself: transposes around what is channels first, uneven padding."""
+    numbers = np.load(FILES / "keras_cnn.npz")
+    network = read(FILES / "keras_cnn.onnx", numbers["x"])
+    found = torch.tensor(logits(network, numbers["x"])).softmax(-1).numpy()
+    np.testing.assert_allclose(found, numbers["y"], atol=1e-5)
     assert any("softmax taken off" in notice for notice in network.notices)
 
 
@@ -191,6 +213,65 @@ def test_padding_on_one_side(options: dict[str, Any], tmp_path: Path) -> None:
     assert [each.name for each in network.graph.nodes] == ["conv.pad", "conv", "flat", "dense"]
 
 
+#: Pooling, and what it becomes; every way of padding that Keras and others have.
+POOLING: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "count": (
+        "AveragePool",
+        {"pads": [0, 1, 1, 0], "kernel_shape": [2, 3], "count_include_pad": 1},
+        ["pad", "avgpool"],
+    ),
+    "same": ("AveragePool", {"kernel_shape": [2, 2], "auto_pad": "SAME_UPPER"}, ["pad", "avgpool", "affine"]),
+    "same, lower": ("AveragePool", {"kernel_shape": [3, 2], "auto_pad": "SAME_LOWER"}, ["pad", "avgpool", "affine"]),
+    "thirds": ("AveragePool", {"kernel_shape": [3, 3], "pads": [1] * 4, "strides": [2, 2]}, ["avgpool", "affine"]),
+    "strides": (
+        "AveragePool",
+        {"kernel_shape": [2, 2], "auto_pad": "SAME_UPPER", "strides": [2, 3]},
+        ["pad", "avgpool", "affine"],
+    ),
+    "no padding": ("AveragePool", {"kernel_shape": [2, 2], "auto_pad": "VALID"}, ["avgpool"]),
+    "largest": ("MaxPool", {"kernel_shape": [2, 2], "auto_pad": "SAME_UPPER"}, ["pad", "maxpool"]),
+}
+
+
+@pytest.mark.parametrize("name", POOLING)
+def test_padding_of_pooling(name: str, tmp_path: Path) -> None:
+    """Zeros before it, and a factor for each position where they don't count; reading compares with onnxruntime."""
+    kind, options, wanted = POOLING[name]
+    constants = {"w": np.ones((2, 2, 1, 1), "f4") * 0.7}
+    nodes = [
+        node("Conv", "x w", "c", "conv"),
+        node("Relu", "c", "r", "relu"),
+        node(kind, "r", "p", "pool", **options),
+        node("ReduceMean", "p", "y", "mean", axes=[2, 3], keepdims=0),
+    ]
+    network = read(saved(model(nodes, constants, ("n", 2, 5, 7), opset=13), tmp_path / "net.onnx"), samples((2, 5, 7)))
+    assert [each.op.kind for each in network.graph.nodes][2:-1] == wanted
+
+
+#: What the padding of pooling can't be made of: the message.
+NO_POOLING: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "AveragePool",
+        {"kernel_shape": [5, 1], "pads": [2, 0, 2, 0]},
+        "pooling over 5 elements with padding that",
+    ),
+    ("MaxPool", {"kernel_shape": [2, 2], "auto_pad": "SAME_UPPER"}, "padding of .* wanted: both the same"),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "words"), NO_POOLING)
+def test_padding_of_pooling_that_is_refused(kind: str, options: dict[str, Any], words: str, tmp_path: Path) -> None:
+    """Fifths take too many bits; a maximum of negative numbers is none of zeros."""
+    nodes = [
+        node("Conv", "x w", "c", "conv"),
+        node(kind, "c", "p", "pool", **options),
+        node("ReduceMean", "p", "y", "mean", axes=[2, 3], keepdims=0),
+    ]
+    path = saved(model(nodes, {"w": np.ones((2, 2, 1, 1), "f4")}, ("n", 2, 5, 7), opset=13), tmp_path / "net.onnx")
+    with pytest.raises(InputError, match=words):
+        read(path, samples((2, 5, 7)))
+
+
 #: One operator between a convolution to [4, 8] and a dense layer: its options, its constants, what it is here.
 OPERATORS: dict[str, tuple[str, dict[str, Any], dict[str, Any], Op]] = {
     "clip": ("Clip", {}, {"low": -0.5, "high": 1.25}, Clip(Dyadic(-1, 1), Dyadic(5, 2))),
@@ -210,6 +291,13 @@ OPERATORS: dict[str, tuple[str, dict[str, Any], dict[str, Any], Op]] = {
     "pooled": ("GlobalAveragePool", {}, {}, Mean((1,), keepdim=True)),
     "transposed": ("Transpose", {"perm": [0, 2, 1]}, {}, Transpose((1, 0))),
     "reshaped": ("Reshape", {}, {"shape": [0, 2, -1]}, Reshape((2, 16))),
+    "part": ("Slice", {}, {"s": [-3], "e": [2**62], "a": [-1], "by": [2]}, Select(((0, 4, 1), (5, 8, 2)), (4, 2))),
+    "parts": ("Slice", {}, {"s": [0, 1], "e": [2**63 - 1, 3]}, Select(((1, 3, 1), (0, 8, 1)), (2, 8))),
+    "element": ("Gather", {"axis": 2}, {"at": -1}, Select(((0, 4, 1), (7, 8, 1)), (4,))),
+    "elements": ("Gather", {"axis": 1}, {"at": [1, -1]}, Select(((1, 4, 2), (0, 8, 1)), (2, 8))),
+    "floor": ("Floor", {}, {}, Floor()),
+    "whole": ("Cast", {"to": TensorProto.INT64}, {}, Floor(towards_zero=True)),
+    "limits": ("Min", {}, {"high": [[0.5], [1], [2], [0.25]]}, Clip(None, Dyadics((2, 4, 8, 1), 2, (4, 1)))),
     "new axis": ("Unsqueeze", {}, {"axes": [1, -1]}, Reshape((1, 4, 8, 1))),
     "repeated": (
         "Resize",
@@ -232,11 +320,51 @@ def test_an_operator(name: str, tmp_path: Path) -> None:
     nodes = [
         node("Conv", "x w", "c", "conv"),
         node(kind, " ".join(["c", *constants]), "it", "it", **options),
-        node("Flatten", "it", "f", "flat"),
+        node("Cast", "it", "real", "real", to=TensorProto.FLOAT),
+        node("Flatten", "real", "f", "flat"),
         node("MatMul", "f w2", "y", "dense"),
     ]
     network = read(saved(model(nodes, {**ends, **numbers}, ("n", 2, 8)), tmp_path / "net.onnx"), x)
     assert next(each.op for each in network.graph.nodes if each.name == "it") == wanted
+
+
+@pytest.mark.parametrize("beside_a_layer", [True, False])
+def test_factors_per_channel(beside_a_layer: bool, tmp_path: Path) -> None:
+    """Folded into a layer beside them; where none is, and few bits hold them, they are an operation."""
+    numbers = {"w": np.ones((4, 2, 1), "f4") / 2, "by": np.array([[0.5], [1], [2], [-3]], "f4")}
+    numbers["v"] = dense()["w1"][:, :3]
+    nodes = [
+        node("Conv", "x w", "c", "conv"),
+        node("Relu", "c", "r", "relu"),
+        node("Mul", "c by" if beside_a_layer else "r by", "m", "factors"),
+        node("GlobalAveragePool", "m", "g", "mean"),
+        node("Flatten", "g", "f", "flat"),
+        node("MatMul", "f v", "y", "dense"),
+    ]
+    x = samples((2, 8))
+    network = read(saved(model(nodes, numbers, ("n", 2, 8)), tmp_path / "net.onnx"), x)
+    found = {each.name: each.op for each in network.graph.nodes}
+    if beside_a_layer:
+        assert "factors" not in found
+    else:
+        assert found["factors"] == Affine(Dyadics((1, 2, 4, -6), 1, (4, 1)))
+    assert set(network.graph.parameters) == {"w", "v", *(["conv.bias"] if beside_a_layer else [])}
+
+
+def test_a_table_of_the_file(tmp_path: Path) -> None:
+    """Whole numbers look up; the conversion before it is an operation of its own."""
+    numbers = {"w": np.ones((4, 2), "f4"), "table": np.array([0.5, -1, 2, 0.25], "f4"), "v": np.ones((2, 3), "f4")}
+    numbers |= {"low": np.array(0, "f4"), "high": np.array(3, "f4")}
+    nodes = [
+        node("MatMul", "x w", "p", "fc"),
+        node("Clip", "p low high", "c", "clip"),
+        node("Cast", "c", "i", "whole", to=TensorProto.INT64),
+        node("Gather", "table i", "t", "look"),
+        node("MatMul", "t v", "y", "dense"),
+    ]
+    network = read(saved(model(nodes, numbers), tmp_path / "net.onnx"), samples((4,)))
+    found = {each.name: each.op for each in network.graph.nodes}
+    assert (found["whole"], found["look"]) == (Floor(towards_zero=True), Lookup((2, -4, 8, 1), 2))
 
 
 def test_weights_in_a_file_beside_it(tmp_path: Path) -> None:

@@ -17,11 +17,15 @@ from codesign.export._writer import Writer
 from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
 from codesign.given import ROUNDINGS, Quantizer
+from codesign.load._onnx_file import OnnxFile
+from codesign.load._onnx_reference import reference_outputs
 from codesign.load._onnx_settle import Settled
+from codesign.ops._dyadic import Dyadic
+from codesign.ops.affine import Affine
 from codesign.quantized import Quantized
 from codesign.torch_forward import float_forward, to_tensors
 from tests.load.onnx_nets import QONNX, dense, model, node, quant, quantized_mlp, read, samples, saved
-from tests.networks import ONLY_TORCH, Plan, build_network, plans
+from tests.networks import STAGES, Plan, build_network, plans
 
 FILES = Path(__file__).parent / "onnx_files"
 BREVITAS = ("brevitas_qonnx", "brevitas_fixed_point", "brevitas_qcdq", "brevitas_conv", "brevitas_binary")
@@ -193,9 +197,9 @@ def test_quantize_and_dequantize(tmp_path: Path) -> None:
     np.testing.assert_array_equal(formats["w2"].integer, [[5], [6], [5]])
 
 
-def truncating(inputs: str, **extra: float) -> onnx.ModelProto:
+def truncating(inputs: str, rounding: str = "ROUND", **extra: float) -> onnx.ModelProto:
     """The network with a Trunc behind the quantizer of ``h``."""
-    built = quantized_mlp()
+    built = quantized_mlp(rounding=rounding)
     numbers = {name: np.array(value, "f4") for name, value in extra.items()}
     built.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in numbers.items())
     place = next(
@@ -215,9 +219,27 @@ def test_truncation_with_an_output_scale_rounds_down(tmp_path: Path) -> None:
     assert network.notices == ("relu: quantized twice; node 'hq.quant' (Quant) is left out",)
 
 
-def test_truncation_that_divides_is_refused(tmp_path: Path) -> None:
-    built = truncating("hq sh zero nh out_bits", out_bits=4)
-    with pytest.raises(InputError, match=r"'trunc' \(Trunc\).*5.* bits cut to .*4.*output scale"):
+@pytest.mark.parametrize("bits", [3, 4, 5, 6])
+def test_truncation_without_an_output_scale_divides(bits: int, tmp_path: Path) -> None:
+    """As qonnx's older Trunc: the numbers get smaller by the bits that are cut, the scale stays; the same integers."""
+    built = truncating("hq sh zero nh out_bits", "FLOOR", out_bits=bits)
+    x = np.round(samples((4,), 200) * 16) / 16
+    file = OnnxFile(tmp_path / "net.onnx", built)
+    network = read(saved(built, file.path), x)
+    formats = formats_of(network)
+    assert formats["relu"] == Fixed(False, 5, 3)
+    if bits != 5:
+        assert next(node.op for node in network.graph.nodes if node.name == "trunc") == Affine(Dyadic(1, 5 - bits))
+        assert formats["trunc"] == Fixed(False, bits, bits - 2)
+    np.testing.assert_array_equal(frozen(network).outputs([x])[0].real(), reference_outputs(file, "y", [x]))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [({"before": 99}, "99.* bits cut to .*4"), ({"out_bits": 77}, "bit_width")]
+)
+def test_truncation_of_odd_widths(change: dict[str, int], words: str, tmp_path: Path) -> None:
+    built = truncating("hq sh zero before out_bits", **{"before": 5, "out_bits": 4, **change})
+    with pytest.raises(InputError, match=rf"'trunc' \(Trunc\).*{words}"):
         read(saved(built, tmp_path / "net.onnx"), samples((4,)))
 
 
@@ -250,13 +272,26 @@ def test_a_quantizer_behind_what_only_moves(tmp_path: Path) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(plan=plans(without=ONLY_TORCH))
+@given(plan=plans())
 def test_our_own_files_come_back_the_same(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Graph, bits, integers."""
+    assert_comes_back(plan, tmp_path_factory.mktemp("net"))
+
+
+@pytest.mark.parametrize("end", ["flatten", "mean", "sum"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_our_own_files_with_every_operation_come_back_the_same(stage: str, end: str, tmp_path: Path) -> None:
+    """The stages have every operation: the page of operations is made of them."""
+    bits = ((5, 1),), ((6, 2),)
+    assert_comes_back(
+        Plan(1 + (end == "mean"), (stage,), end, (end != "mean",) * 3, *bits, Fixed(True, 6, 2), 4), tmp_path
+    )
+
+
+def assert_comes_back(plan: Plan, folder: Path) -> None:
+    """Graph, bits, integers of a network, by way of its file."""
     network = build_network(plan)
     before, x = network.quantized, network.inputs(20)
-    path = saved(Writer(before).write(), tmp_path_factory.mktemp("net") / "net.onnx")
-    found = read(path, x)
+    found = read(saved(Writer(before).write(), folder / "net.onnx"), x)
     after = frozen(found)
     assert (after.graph.inputs, after.graph.nodes, after.graph.outputs) == (
         before.graph.inputs,

@@ -48,6 +48,16 @@ def own_table(w: Any) -> Any:
     return table[w]
 
 
+@pytest.mark.parametrize("step", [None, lambda w: w * 2, lambda w: w[:, :1] + w[:, 1:2]])
+@pytest.mark.parametrize("apart", [("ufixed<2,-46>", "ufixed<2,26>"), ("ufixed<24,-24>", "ufixed<24,24>")])
+def test_formats_too_far_apart_for_int64(apart: tuple[str, str], step: Any) -> None:
+    """Said before anything is trained, not computed modulo 2**64."""
+    data = dataset(apart, np.ones((64, 2), np.int64))
+    features = 1 if step is not None and step(np.ones((1, 2))).shape[1] == 1 else 2
+    with pytest.raises(InputError, match=r"side by side, which take|one tensor that need|numbers of \d+ bits"):
+        graph_for(nn.Linear(features, 2), data, step)
+
+
 def test_tables_of_neighbours_and_closures() -> None:
     table = np.arange(64) * 3
     graph_for(nn.Linear(3, 2), dataset(), helped)

@@ -23,9 +23,9 @@ from codesign.ops.leakyrelu import LeakyRelu
 from codesign.ops.mul import Mul
 from codesign.ops.op import Op
 from codesign.ops.pad import Pad
-from codesign.ops.reduce import Mean, Sum
+from codesign.ops.reduce import Max, Mean, Sum
 from codesign.ops.relu import Relu
-from codesign.ops.table import FRACTION, Table
+from codesign.ops.table import FRACTION, Table, thresholds
 from codesign.ops.transpose import Transpose
 from codesign.ops.upsample import Upsample
 from tests.load.test_fx import assert_converts
@@ -143,7 +143,8 @@ def check(op: Op, shapes: list[tuple[int, ...]]) -> None:
     assert_pulls_back(op, [torch.randn(2, *shape, generator=random).double() for shape in shapes], {})
 
 
-MONOTONE = [LeakyRelu(2), Table("sigmoid"), Table("tanh"), Relu(), Sum((0,)), Mean((1,))]
+TABLES = [Table(function) for function in FRACTION]
+MONOTONE = [LeakyRelu(2), *TABLES, Relu(), Sum((0,)), Mean((1,)), Max((0,)), Max((1,), keepdim=True)]
 
 
 @given(st.sampled_from(MONOTONE), st.integers(0, 2**32))
@@ -151,13 +152,35 @@ def test_intervals_are_tight(op: Op, seed: int) -> None:
     assert_tight(op, [random_interval(np.random.default_rng(seed), (2, 2))], {})
 
 
-@pytest.mark.parametrize(("function", "smooth"), [("sigmoid", torch.sigmoid), ("tanh", torch.tanh)])
+SMOOTH: list[tuple[Any, Function]] = [
+    ("sigmoid", torch.sigmoid),
+    ("tanh", torch.tanh),
+    ("decay", lambda x: (-x).exp().clamp(max=1)),
+    ("reciprocal", lambda x: 1 / x.clamp(min=0.5)),
+]
+
+
+@pytest.mark.parametrize(("function", "smooth"), SMOOTH)
 def test_tables_are_the_functions_rounded(function: Any, smooth: Function) -> None:
-    x = torch.linspace(-12, 12, 4001, dtype=torch.float64)
+    """By half a step; inputs that are no code of few bits are rounded by up to 2**-20 first."""
+    x, bits = torch.linspace(-12, 12, 4001, dtype=torch.float64), FRACTION[function]
     for kind in (torch.float32, torch.float64):
         found = Table(function).forward([x.to(kind)], {})
-        assert (found.double() - smooth(x)).abs().max() <= 2.0 ** -(FRACTION + 1) * 1.001
-        assert (found * 2**FRACTION == (found * 2**FRACTION).round()).all()
+        assert (found.double() - smooth(x)).abs().max() <= 2.0 ** -(bits + 1) * 1.001 + 2.0**-18
+        assert (found * 2**bits == (found * 2**bits).round()).all()
+
+
+@pytest.mark.parametrize("function", FRACTION)
+def test_float32_has_the_inputs_at_which_tables_change(function: Any) -> None:
+    """Comparing in float32, in float64 and in numpy gives the same: right at an edge, and one float below."""
+    edges = thresholds(function)
+    assert (np.diff(edges) > 0).all()
+    np.testing.assert_array_equal(edges.astype(np.float32), edges)
+    around = np.stack([edges, np.nextafter(edges.astype(np.float32), np.float32(-np.inf))])
+    table = Table(function)
+    wanted = table._look_up(around).real()
+    for kind in (torch.float32, torch.float64):
+        np.testing.assert_array_equal(table.forward([torch.tensor(around).to(kind)], {}).double().numpy(), wanted)
 
 
 def test_a_table_has_limits() -> None:

@@ -1,0 +1,25 @@
+"""A network with a softmax in its middle, from torch to QONNX and back."""
+
+from pathlib import Path
+
+import onnx
+
+from tests.builds import MODEL, make
+
+GATED = MODEL.replace("self.relu1(self.fc1(x))", "self.relu1(self.fc1(x)).softmax(-1)")
+
+
+def test_a_softmax_inside(tmp_path: Path) -> None:
+    made = make(tmp_path / "p")
+    made.write_model(GATED)
+    refused = made.build()
+    assert refused.code == 2
+    assert "layer 'softmax': a softmax inside the network" in refused.err
+    built = made.build("--set", "load.torch.softmax=inside")
+    assert built.code == 0, built.err
+    assert {check["status"] for check in made.report()["checks"] if check["to"] != "hls4ml"} == {"exact"}
+    content = (made.out / "network.qonnx.onnx").read_bytes()
+    assert {node.op_type for node in onnx.load_from_string(content).graph.node} >= {"ReduceMax", "ReduceSum", "Gather"}
+    early = made.build("--set", "load.torch.softmax=inside", "--flow", "hls4ml")
+    assert early.code == 2
+    assert "layer 'softmax.max': an operation 'max', which the hls4ml route does not make" in early.err
