@@ -42,6 +42,7 @@ ROWS = {
     "constants": ("affine+clamp+tanh", 2, "mean"),
     "going along": ("upsample+gated+weighted_sum", 1, "sum"),
     "words": ("selected+looked_up+per_channel+relu6", 2, "flatten"),
+    "shares": ("softmax+limited", 1, "flatten"),
 }
 
 

@@ -35,12 +35,26 @@ def along_positions(node: Node, inputs: list[Shape]) -> str:
 #: Kinds of operations that are made without bounds, with io_parallel. Tests compile each and compare integers.
 PARALLEL = (
     *("add", "affine", "avgpool", "clip", "concat", "conv", "flatten", "floor", "leaky_relu", "linear", "lookup"),
-    *("maxpool", "mean", "mul", "pad", "relu", "reshape", "select", "sub", "sum", "table", "transpose", "upsample"),
+    *(
+        "max",
+        "maxpool",
+        "mean",
+        "mul",
+        "pad",
+        "relu",
+        "reshape",
+        "select",
+        "sub",
+        "sum",
+        "table",
+        "transpose",
+        "upsample",
+    ),
 )
 
 
 #: Kinds of operations that need layers of our own.
-OWN = ("affine", "clip", "lookup", "reshape", "select", "table", "upsample")
+OWN = ("affine", "clip", "lookup", "max", "reshape", "select", "table", "upsample")
 
 
 def made_by(backend: BackendName, io_type: IoType) -> Mapping[str, Bound]:

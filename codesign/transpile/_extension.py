@@ -42,7 +42,10 @@ class CodesignElementwise(layers.Layer):
 
 
 class CodesignGather(layers.Layer):
-    """A tensor of another shape: for each of its elements which one of the input's it is, or -1 for zero."""
+    """A tensor of another shape: for each of its elements which one of the input's it is, or -1 for zero.
+
+    Where ``from`` has several for each element, it is the largest of them.
+    """
 
     def initialize(self) -> None:
         """The given shape."""
@@ -61,6 +64,8 @@ _ELEMENTWISE = """{constants}struct config{index} {{
 _GATHER = """{constants}struct config{index} {{
     static const unsigned n_in = {n_in};
     static const unsigned n_out = {n_out};
+    static const unsigned n_from = {n_from};
+    static const unsigned n_of = n_from / n_out;
 }};
 """
 
@@ -96,7 +101,8 @@ class GatherConfig(templates.LayerConfigTemplate):
     def format(self, node: Any) -> str:
         """The C++."""
         n_in, n_out = node.get_input_variable().size(), node.get_output_variable().size()
-        return _GATHER.format(constants=_constants(node, {"from": "int"}), index=node.index, n_in=n_in, n_out=n_out)
+        sizes = {"n_in": n_in, "n_out": n_out, "n_from": len(node.get_attr("from"))}
+        return _GATHER.format(constants=_constants(node, {"from": "int"}), index=node.index, **sizes)
 
 
 class Call(templates.FunctionCallTemplate):

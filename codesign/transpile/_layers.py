@@ -184,6 +184,7 @@ class Layers:
             name: Its name.
             tensor: The tensor.
             elements: For each of its elements, as the file would have it, which of the tensor's it is; -1 for zero.
+                With one axis more, of which ones it is the largest.
             axes: The order that its axes have.
 
         Raises:
@@ -192,9 +193,10 @@ class Layers:
         self.require_extended(name)
         place, shape = self.places[tensor], self.shapes[tensor]
         given = place.elements or numbered(shape).transpose(place.axes).reshape(-1)
-        places = np.append(np.argsort(given), -1)[elements.transpose(axes)]
+        more = tuple(range(len(axes), elements.ndim))
+        places = np.append(np.argsort(given), -1)[elements.transpose(*axes, *more)]
         layer = {"class_name": "CodesignGather", "name": name, "outputs": [name], "inputs": [place.layer]}
-        self.layers.append({**layer, "from": places.reshape(-1), "shape": list(places.shape)})
+        self.layers.append({**layer, "from": places.reshape(-1), "shape": list(places.shape[: len(axes)])})
         self.precisions[name] = {"result": self.precisions[place.layer]["result"]}
         return name
 

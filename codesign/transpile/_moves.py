@@ -1,4 +1,4 @@
-"""Rules for what moves elements: new shapes, parts, repetition, turned axes, concatenation."""
+"""Rules for what moves elements: new shapes, parts, repetition, the largest of some, turned axes, concatenation."""
 
 from math import prod
 
@@ -51,6 +51,15 @@ def repeat(layers: Layers, node: onnx.NodeProto) -> None:
     for axis, factor in enumerate(layers.constants[node.input[2]][1:]):
         elements = np.repeat(elements, int(factor), axis)
     layers.choose(node.name, node.output[0], node.input[0], elements)
+
+
+def largest(layers: Layers, node: onnx.NodeProto) -> None:
+    """The largest along axes: a choice among the elements there."""
+    shape, options = layers.shapes[node.input[0]], attributes(node)
+    axes = sorted(axis - 1 for axis in options["axes"])
+    elements = np.moveaxis(numbered(shape), axes, range(-len(axes), 0))
+    kept = layers.shapes[node.output[0]]
+    layers.choose(node.name, node.output[0], node.input[0], elements.reshape(*kept, -1), in_order(len(kept)))
 
 
 def transpose(layers: Layers, node: onnx.NodeProto) -> None:

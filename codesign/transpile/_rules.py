@@ -8,7 +8,7 @@ import onnx
 
 from codesign.transpile._elements import arithmetic, floor, leaky_relu, limits, quantizer, relu, table
 from codesign.transpile._layers import Layers, Place, Rule, in_order
-from codesign.transpile._moves import concat, flat, part, repeat, reshape, shaped, transpose
+from codesign.transpile._moves import concat, flat, largest, part, repeat, reshape, shaped, transpose
 from codesign.transpile._windows import average_pool, convolution, max_pool, pad
 
 
@@ -65,6 +65,7 @@ RULES: Mapping[str, Rule] = {
     "Pad": pad,
     "MaxPool": max_pool,
     "AveragePool": average_pool,
+    "ReduceMax": largest,
     "ReduceSum": reduce_sum,
     "Add": arithmetic,
     "Sub": arithmetic,

@@ -111,22 +111,35 @@ void elementwise_stream(x_S &x, y_S &y, const typename CONFIG_T::first_t first[C
     }
 }
 
-// For every element which one it is, or -1 for zero.
+// For every element which one it is, or -1 for zero; or of which n_of it is the largest.
+
+template <class y_T, unsigned n_of, class x_A> y_T largest(x_A &x, const int from[], unsigned i) {
+    #pragma HLS INLINE
+    y_T found = from[i * n_of] < 0 ? y_T(0) : y_T(x[from[i * n_of]]);
+    #pragma unroll
+    for (unsigned k = 1; k < n_of; k++) {
+        #pragma HLS UNROLL
+        int place = from[i * n_of + k];
+        y_T other = place < 0 ? y_T(0) : y_T(x[place]);
+        found = found < other ? other : found;
+    }
+    return found;
+}
 
 template <class x_T, class y_T, class CONFIG_T, class x_A, class y_A>
-void gather(x_A &x, y_A &y, const int from[CONFIG_T::n_out]) {
+void gather(x_A &x, y_A &y, const int from[CONFIG_T::n_from]) {
     #pragma HLS function_instantiate variable=from
     #pragma HLS ARRAY_PARTITION variable=from
     #pragma unroll
     for (unsigned i = 0; i < CONFIG_T::n_out; i++) {
         #pragma HLS UNROLL
-        y[i] = from[i] < 0 ? y_T(0) : y_T(x[from[i]]);
+        y[i] = largest<y_T, CONFIG_T::n_of>(x, from, i);
     }
 }
 
 // Keeps the whole tensor: what comes first may be the last that came.
 template <class x_T, class y_T, class CONFIG_T, class x_S, class y_S>
-void gather_stream(x_S &x, y_S &y, const int from[CONFIG_T::n_out]) {
+void gather_stream(x_S &x, y_S &y, const int from[CONFIG_T::n_from]) {
     #pragma HLS function_instantiate variable=from
     #pragma HLS ARRAY_PARTITION variable=from
     typename x_T::value_type kept[CONFIG_T::n_in];
@@ -147,8 +160,7 @@ void gather_stream(x_S &x, y_S &y, const int from[CONFIG_T::n_out]) {
         #pragma unroll
         for (unsigned j = 0; j < y_T::size; j++) {
             #pragma HLS UNROLL
-            int place = from[i * y_T::size + j];
-            made[j] = place < 0 ? typename y_T::value_type(0) : typename y_T::value_type(kept[place]);
+            made[j] = largest<typename y_T::value_type, CONFIG_T::n_of>(kept, from, i * y_T::size + j);
         }
         y.write(made);
     }
