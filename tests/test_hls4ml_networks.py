@@ -135,9 +135,23 @@ class Sets(nn.Module):
         return self.head(torch.cat([pooled * gate, gate], 1))
 
 
+class Named(nn.Module):
+    """Layers called what layers between layers could be called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.sum_flat, self.first_rows = nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        cat = torch.cat([x, self.first(x), x.relu()], 1)
+        cat_1 = torch.cat([cat.relu(), x, self.sum_flat(x)], 1)
+        return self.first_rows(cat_1.sum(1))
+
+
 #: Networks beside the random ones: modules and their inputs' shapes.
 OTHERS: dict[str, tuple[nn.Module, list[Shape]]] = {
     "two inputs": (Sets(), [(5, 3), (2,)]),
+    "names that come twice": (Named(), [(2, 3)]),
     "transposed input of one channel": (
         nn.Sequential(Apply(lambda x: x.transpose(2, 3)), nn.Flatten(), nn.Linear(12, 3)),
         [(1, 3, 4)],

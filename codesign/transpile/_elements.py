@@ -57,7 +57,7 @@ def _merge(layers: Layers, node: onnx.NodeProto) -> None:
     inputs = [
         layers.moved(name, axes)
         if own == shape
-        else layers.gather(f"{node.name}_along{index}", name, np.broadcast_to(numbered(own), shape), axes)
+        else layers.gather(layers.inner(f"{node.name}_along{index}"), name, np.broadcast_to(numbered(own), shape), axes)
         for index, (name, own) in enumerate(zip(node.input, given, strict=True))
     ]
     operation = {"Add": "add", "Sub": "subtract", "Mul": "multiply"}[node.op_type]

@@ -77,6 +77,7 @@ class Layers:
     precisions: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     places: dict[str, Place] = field(default_factory=dict[str, Place])
     folded: set[str] = field(default_factory=set[str])
+    turned: dict[tuple[str, Shape], str] = field(default_factory=dict[tuple[str, Shape], str])
 
     @cached_property
     def constants(self) -> dict[str, Values]:
@@ -155,6 +156,14 @@ class Layers:
         self.places[output] = Place(name, channels_last(rank) if more.get("data_format") else in_order(rank))
         return name
 
+    def inner(self, name: str) -> str:
+        """A name for a layer that the file has no node for, different from all that there are."""
+        graph = self.model.graph
+        taken = {*self.precisions, *(item.name for item in (*graph.input, *graph.node))}
+        while name in taken:
+            name += "_"
+        return name
+
     def first(self, tensor: str) -> str:
         """The layer that gives a tensor as the file has it."""
         return self.moved(tensor, in_order(len(self.shapes[tensor])))
@@ -172,10 +181,11 @@ class Layers:
         place, shape = self.places[tensor], self.shapes[tensor]
         if place.axes == axes:
             return place.layer
-        name = f"{place.layer}_axes{''.join(map(str, (place.axes.index(axis) for axis in axes)))}"
-        if name not in self.precisions:
-            self.gather(name, tensor, numbered(shape), axes)
-        return name
+        order = tuple(place.axes.index(axis) for axis in axes)
+        if (place.layer, order) not in self.turned:
+            name = self.inner(f"{place.layer}_axes{''.join(map(str, order))}")
+            self.turned[place.layer, order] = self.gather(name, tensor, numbered(shape), axes)
+        return self.turned[place.layer, order]
 
     def gather(self, name: str, tensor: str, elements: Values, axes: Shape) -> str:
         """A layer that gives chosen elements of a tensor.

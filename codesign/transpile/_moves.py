@@ -75,7 +75,7 @@ def concat(layers: Layers, node: onnx.NodeProto) -> None:
     names = [layers.like(name, node.input[0]) for name in node.input]
     joined = names[0]
     for index, name in enumerate(names[1:], 1):
-        own = node.name if index == len(names) - 1 else f"{node.name}_{index}"
+        own = node.name if index == len(names) - 1 else layers.inner(f"{node.name}_{index}")
         options = {"op": f"concatenate{rank}d", "axis": axis}
         joined = layers.add(own, "Concatenate", output, [joined, name], layers.accumulator(output), **options)
     layers.keep(output, node.input[0])

@@ -24,11 +24,11 @@ def matmul(layers: Layers, node: onnx.NodeProto) -> None:
     axes = place.axes if place.axes[-1] == rank - 1 else in_order(rank)
     source, shape = layers.moved(node.input[0], axes), tuple(shape[axis] for axis in axes)
     if rank > 2:  # hls4ml makes a convolution of it, which is not exact over two axes of positions
-        source = shaped(layers, f"{node.name}_rows", f"{output}.rows", source, (prod(shape[:-1]), inputs))
+        source = shaped(layers, layers.inner(f"{node.name}_rows"), f"{output}.rows", source, (prod(shape[:-1]), inputs))
     precision = layers.accumulator(output) | types
     made = layers.add(node.name, "Dense", output, [source], precision, n_in=inputs, n_out=outputs, **data)
     if rank > 2:
-        made = shaped(layers, f"{node.name}_shape", output, made, shape)
+        made = shaped(layers, layers.inner(f"{node.name}_shape"), output, made, shape)
     layers.places[output] = Place(made, axes)
 
 
@@ -40,14 +40,14 @@ def reduce_sum(layers: Layers, node: onnx.NodeProto) -> None:
     axes = {int(axis) - 1 for axis in layers.constants[node.input[1]]}
     kept = [size if axis not in axes else 1 for axis, size in enumerate(shape)]
     targets = np.broadcast_to(np.arange(np.prod(kept)).reshape(kept), shape)
-    row, elements = flat(layers, f"{node.name}_flat", f"{output}.flat", node.input[0])
+    row, elements = flat(layers, layers.inner(f"{node.name}_flat"), f"{output}.flat", node.input[0])
     weight = np.equal.outer(targets.reshape(-1)[list(elements)], np.arange(np.prod(kept))) * factor
     data, types = layers.weights(weight, "", None)
     precision = layers.accumulator(output) | types
     sizes = {"n_in": weight.shape[0], "n_out": weight.shape[1]}
     total = layers.add(node.name, "Dense", output, [row], precision, **sizes, **data)
     if len(layers.shapes[output]) != 1:
-        shaped(layers, f"{node.name}_shape", output, total, layers.shapes[output])
+        shaped(layers, layers.inner(f"{node.name}_shape"), output, total, layers.shapes[output])
 
 
 #: By type of node.

@@ -56,7 +56,7 @@ def max_pool(layers: Layers, node: onnx.NodeProto) -> None:
     if any(options["pads"]) and layers.precisions[source]["result"].startswith("ap_ufixed"):
         half = len(options["pads"]) // 2
         before, after = options["pads"][:half], options["pads"][half:]
-        source, given = _zeros(layers, f"{node.name}_zeros", node.output[0], source, given, before, after)
+        source, given = _zeros(layers, layers.inner(f"{node.name}_zeros"), node.output[0], source, given, before, after)
         options["pads"] = [0] * len(options["pads"])
     windows = _windows(given, found, tuple(options["kernel_shape"]), options, ("pool", "in", "out"))
     if len(given) == 2:
