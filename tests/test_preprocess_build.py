@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import codesign
+from codesign.errors import InputError
 
 LOGARITHM = np.round(np.log2(1 + np.arange(4096)) * 16) / 16
 FORMATS = ("ufixed<12,10>", "fixed<10,1>", "fixed<10,1>")
@@ -28,6 +29,14 @@ def jets() -> codesign.Data:
     angles = random.normal(0, 60, (400, 8, 2)) * (1 + labels[:, None, None])
     words = np.concatenate([momenta[..., None], np.clip(angles, -512, 511)], -1).astype(np.int16)
     return codesign.Data(words, labels, (0, 200), (200, 300), (300, 400), formats=FORMATS)
+
+
+def test_input_bits_beside_formats_are_refused(tmp_path: Path) -> None:
+    """Words have the bits that they are sent with."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(24, 2))
+    options = {**OPTIONS, "allocate.input_bits": 8}
+    with pytest.raises(InputError, match=r"input_bits: 8 beside formats of the data; wanted: one of both; load\.npz"):
+        codesign.build(network, jets(), "pynq-z2", "qonnx", tmp_path, options)
 
 
 @pytest.mark.parametrize("inside", [False, True])

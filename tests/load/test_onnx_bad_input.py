@@ -1,6 +1,7 @@
 # ruff: noqa: E501  (the cases are a table, one line each)
 """Bad ONNX files: one clear error each, that says where, what was found and what is wanted."""
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,11 @@ def changed(change: Callable[[onnx.ModelProto], Any], make: Make = plain_mlp) ->
         return built
 
     return made
+
+
+def changed_bytes(change: Callable[[onnx.ModelProto], Any]) -> Callable[[], bytes]:
+    """The content of such a file."""
+    return lambda: changed(change)().SerializeToString()
 
 
 def attribute(index: int, **values: Any) -> Callable[[onnx.ModelProto], None]:
@@ -255,6 +261,69 @@ def test_an_unsupported_operator_stops_the_build(tmp_path: Path) -> None:
 def test_an_output_that_is_not_there(tmp_path: Path) -> None:
     made = project(tmp_path / "p", plain_mlp().SerializeToString())
     assert_refused(made.build("--set", "load.onnx.output=z"), "no tensor 'z'", "y")
+
+
+def cyclic(built: onnx.ModelProto) -> None:
+    """The first product reads the last sum."""
+    built.graph.node[0].input[0] = "y"
+
+
+def twice(built: onnx.ModelProto) -> None:
+    """A tensor is written by two nodes."""
+    built.graph.node.append(built.graph.node[0])
+
+
+#: What ``codesign build`` and ``codesign check`` both refuse: the file, what is said, and check's exit code: 2 where it
+#: can't be read, 1 where it can and is found to stop a build.
+REFUSED: dict[str, tuple[Callable[[], bytes], str, int]] = {
+    "truncated": (lambda: plain_mlp().SerializeToString()[:200], "not a whole ONNX file", 2),
+    "malformed": (lambda: b"\x80\x04K\x01.", "not a whole ONNX file", 2),
+    "outside": (changed_bytes(outside("../secret")), "a file in the model's folder", 1),
+    "cyclic": (changed_bytes(cyclic), "a cycle through", 1),
+    "duplicate": (changed_bytes(twice), "'p1': written twice", 2),
+    "domain": (changed_bytes(lambda b: setattr(b.graph.node[2], "domain", "com.other")), "domain 'com.other'", 1),
+    "zero-sized": (changed_bytes(weight(np.zeros((4, 0), "f4"))), "shape .*0", 1),
+    "opset": (changed_bytes(lambda b: setattr(b.opset_import[0], "version", 9)), "opset 9; wanted: 13 to", 2),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_build_and_check_refuse(name: str, tmp_path: Path) -> None:
+    """In one message, and nothing is written beside the build directory."""
+    content, words, code = REFUSED[name]
+    assert_refuses(project(tmp_path / "p", content()), words, code)
+
+
+def test_build_and_check_refuse_what_is_too_large(tmp_path: Path) -> None:
+    made = project(tmp_path / "p", b"")
+    os.truncate(made.folder / "net.onnx", _onnx_file.MOST_BYTES + 1)
+    assert_refuses(made, "GiB; protobuf", 2)
+
+
+def assert_refuses(made: Project, words: str, code: int) -> None:
+    def beside() -> set[Path]:
+        return {path for path in made.folder.parent.rglob("*") if made.out not in (path, *path.parents)}
+
+    before = beside()
+    assert_refused(made.build(), words)
+    checked = run("check", str(made.folder / "net.onnx"), "--json")
+    assert checked.code == code, checked.err
+    if code == 2:
+        assert_refused(checked, words)
+    else:
+        (stop,) = [item for item in json.loads(checked.out) if item["effect"] == "stops"]
+        assert_says("; ".join(stop[key] for key in ("where", "found", "needed")), (words,))
+    assert beside() == before
+
+
+def test_a_batch_of_one(tmp_path: Path) -> None:
+    """Stands for any: it is no bad input, and check says what is done."""
+    made = project(tmp_path / "p", plain_mlp(shape=(1, 4)).SerializeToString())
+    built = made.build("--until", "load")
+    assert built.code == 0, built.err
+    checked = run("check", str(made.folder / "net.onnx"), "--json")
+    assert checked.code == 0
+    assert any(item["found"] == "batch size 1" and item["effect"] == "note" for item in json.loads(checked.out))
 
 
 def test_a_file_beside_a_torch_network(tmp_path: Path) -> None:
