@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 
 from codesign.ops.op import Shape
-from codesign.transpile._layers import Layers, Place, attributes, in_order, numbered
+from codesign.transpile._file import attributes
+from codesign.transpile._layers import Layers, Place, in_order, numbered
 
 
 def reshape(layers: Layers, node: onnx.NodeProto) -> None:

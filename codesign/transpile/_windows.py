@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 
 from codesign.ops.op import Shape
-from codesign.transpile._layers import Layer, Layers, Values, attributes, numbered
+from codesign.transpile._file import Values, attributes
+from codesign.transpile._layers import Layer, Layers, numbered
 
 #: hls4ml's names of the axes of windows, by number of axes.
 AXES = {1: (("width", "left", "right"),), 2: (("height", "top", "bottom"), ("width", "left", "right"))}
