@@ -20,7 +20,7 @@ from codesign.transpile._allowed import PARALLEL, require_allowed
 from codesign.transpile._backends import IoType
 from codesign.transpile.hls4ml import Hls4ml
 from codesign.verify._hops import compare, hls4ml_outputs
-from tests.networks import STAGES, Apply, Plan, build_network
+from tests.networks import STAGES, Apply, Plan, Residual, build_network, last_axis
 from tests.strategies import spread_values
 from tests.test_hls4ml_exact import VITIS, converted
 
@@ -159,6 +159,16 @@ OTHERS: dict[str, tuple[nn.Module, list[Shape]]] = {
     "transposed before flatten": (
         nn.Sequential(Apply(lambda x: x.permute(0, 3, 2, 1)), nn.Flatten(), nn.Linear(24, 3)),
         [(2, 3, 4)],
+    ),
+    "zeros for one of two branches": (
+        nn.Sequential(nn.Conv1d(2, 3, 1), Residual(nn.Conv1d(3, 3, 1), nn.Conv1d(3, 3, 3, padding=1), True, False)),
+        [(2, 6)],
+    ),
+    "a new shape that is read twice": (
+        nn.Sequential(
+            Apply(last_axis, nn.Linear(2, 4)), Apply(lambda x: x + x.sum(1, keepdim=True) - x.mean(-1, keepdim=True))
+        ),
+        [(2, 4, 3)],
     ),
     "output with positions": (nn.Sequential(nn.Conv1d(2, 3, 3), nn.ReLU()), [(2, 6)]),
     "flat before what is done to elements": (

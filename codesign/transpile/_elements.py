@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from codesign.transpile._layers import Layers, Place, Values, attributes, in_order, numbered
+from codesign.transpile._file import Values, attributes
+from codesign.transpile._layers import Layers, Place, in_order, numbered
 from codesign.transpile._types import ap_type, constant_type
 
 

@@ -19,6 +19,7 @@ from codesign.transpile._checks import check_layouts, check_precisions, keep_sin
 from codesign.transpile._extension import register
 from codesign.transpile._firmware import INTERFACE, Firmware
 from codesign.transpile._layers import Layers
+from codesign.transpile._rules import make_layers, ports
 from codesign.transpile._types import ap_type
 
 #: hls4ml and its models carry no types.
@@ -110,7 +111,7 @@ def convert(
     copy, nodes, tensors = renamed(model)
     extended = not firmware.streamed or BACKENDS[firmware.backend].extended
     layers = Layers(copy, expected_types(quantized, copy, tensors), firmware.streamed, extended)
-    inputs, outputs = layers.run()
+    inputs, outputs = make_layers(layers)
     register(firmware.backend)
     config: dict[str, Any] = hls4ml.utils.config.create_config(
         output_dir=str(folder),
@@ -139,7 +140,7 @@ def convert(
     set_queues(converted, {nodes[node.name]: firmware.queue(node.name) for node in quantized.graph.nodes})
     if BACKENDS[firmware.backend].widened:
         keep_single_bits(converted)
-    return converted, layers.ports()
+    return converted, ports(layers)
 
 
 def write_project(model: ModelGraph, interface: Mapping[str, Any], project: str, folder: Path) -> None:

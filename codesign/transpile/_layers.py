@@ -7,23 +7,18 @@ that axes are moved in front of them and back before what needs the file's order
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
 
-from codesign.errors import ContractError, InputError
-from codesign.fixed import Fixed
+from codesign.errors import InputError
 from codesign.ops.op import Shape
+from codesign.transpile._file import File, Values
 from codesign.transpile._types import ap_type, constant_type
 
 Layer = dict[str, Any]
-Values = npt.NDArray[Any]
-
 
 #: Nodes that work on each element by itself.
 ELEMENTWISE = ("Quant", "Relu", "LeakyRelu", "Clip", "Floor")
@@ -57,11 +52,11 @@ def channels_last(rank: int) -> Shape:
 
 
 @dataclass
-class Layers:
+class Layers(File):
     """Gathers layers and their precisions.
 
     Args:
-        model: The file, with C identifiers for names.
+        model: The file.
         accumulators: Type of what each operation of the network gives, by tensor name. Operations of several nodes
             have tensors between them that are not in it.
         streamed: Whether positions come one after another, so that to move axes is to keep a whole tensor: inputs and
@@ -69,7 +64,6 @@ class Layers:
         extended: Whether layers of our own can be among them.
     """
 
-    model: onnx.ModelProto
     accumulators: Mapping[str, str]
     streamed: bool = False
     extended: bool = True
@@ -78,63 +72,6 @@ class Layers:
     places: dict[str, Place] = field(default_factory=dict[str, Place])
     folded: set[str] = field(default_factory=set[str])
     turned: dict[tuple[str, Shape], str] = field(default_factory=dict[tuple[str, Shape], str])
-
-    @cached_property
-    def constants(self) -> dict[str, Values]:
-        """Initializers, and what Quant nodes make of them, which are on its grid already."""
-        found = {item.name: numpy_helper.to_array(item) for item in self.model.graph.initializer}
-        quants = [node for node in self.model.graph.node if node.op_type == "Quant" and node.input[0] in found]
-        return found | {node.output[0]: found[node.input[0]] for node in quants}
-
-    @cached_property
-    def formats(self) -> dict[str, Fixed]:
-        """Of what Quant nodes give, by tensor name."""
-        return {node.output[0]: self._format(node) for node in self.model.graph.node if node.op_type == "Quant"}
-
-    @cached_property
-    def shapes(self) -> dict[str, Shape]:
-        """By tensor, the batch axis left out."""
-        graph = self.model.graph
-        return {
-            info.name: tuple(dimension.dim_value for dimension in info.type.tensor_type.shape.dim)[1:]
-            for info in (*graph.input, *graph.value_info, *graph.output)
-        }
-
-    def run(self) -> tuple[list[str], list[str]]:
-        """Names of the input and output layers.
-
-        Raises:
-            ContractError: A node that the list of allowed operations should have kept out.
-        """
-        from codesign.transpile._rules import RULES
-
-        graph = self.model.graph
-        for info in graph.input:
-            quant = next(node for node in graph.node if info.name in node.input)
-            rank = len(self.shapes[info.name])
-            last = self.streamed and any(node.op_type in WINDOWS for node in self.readers(quant.output[0]))
-            axes = channels_last(rank) if last else in_order(rank)
-            precision = {"result": ap_type(self.formats[quant.output[0]], saturate=True)}
-            shape = [self.shapes[info.name][axis] for axis in axes]
-            self.add(info.name, "InputLayer", info.name, [], precision, input_shape=shape)
-            self.places[info.name] = Place(info.name, axes)
-        for node in graph.node:
-            if node.output[0] in self.constants or node.output[0] in self.folded:
-                continue
-            if node.op_type not in RULES:
-                raise ContractError(f"node {node.name!r}", f"operation {node.op_type}", f"one of {', '.join(RULES)}")
-            RULES[node.op_type](self, node)
-        ends = [self.places[info.name].layer if self.streamed else self.first(info.name) for info in graph.output]
-        return [info.name for info in graph.input], ends
-
-    def ports(self) -> dict[str, list[Shape]]:
-        """The order of the axes of inputs and outputs: which of the file's each is."""
-        graph = self.model.graph
-        outputs = [self.places[info.name].axes for info in graph.output]
-        return {
-            "inputs": [self.places[info.name].axes for info in graph.input],
-            "outputs": outputs if self.streamed else [in_order(len(axes)) for axes in outputs],
-        }
 
     def add(
         self, name: str, kind: str, output: str, inputs: Sequence[str], precision: Mapping[str, str], **more: Any
@@ -230,10 +167,6 @@ class Layers:
         place = self.places[source]
         self.places[output] = Place(self.places[output].layer, place.axes, place.elements)
 
-    def readers(self, tensor: str) -> list[onnx.NodeProto]:
-        """Nodes that read a tensor."""
-        return [node for node in self.model.graph.node if tensor in node.input]
-
     def only_products(self, tensor: str) -> bool:
         """Whether nothing but linear layers read a tensor, so that its elements may be in any order.
 
@@ -276,17 +209,6 @@ class Layers:
             "bias": constant_type(own) if bias is None else ap_type(self.formats[bias]),
         }
         return {"weight_data": values.astype(np.float64), "bias_data": own.astype(np.float64), "use_bias": True}, types
-
-    def _format(self, node: onnx.NodeProto) -> Fixed:
-        found = {item.name: numpy_helper.to_array(item) for item in self.model.graph.initializer}
-        scale, width = float(found[node.input[1]]), int(found[node.input[3]])
-        signed = bool(attributes(node)["signed"])
-        return Fixed(signed, width, width + round(np.log2(scale)))
-
-
-def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """A node's attributes by name."""
-    return {item.name: helper.get_attribute_value(item) for item in node.attribute}
 
 
 def numbered(shape: Shape) -> Values:

@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 
 from codesign.ops.op import Shape
-from codesign.transpile._layers import Layers, Place, attributes, in_order, numbered
+from codesign.transpile._file import attributes
+from codesign.transpile._layers import Layers, Place, in_order, numbered
 
 
 def reshape(layers: Layers, node: onnx.NodeProto) -> None:
@@ -32,6 +33,8 @@ def flat(layers: Layers, name: str, output: str, tensor: str) -> tuple[str, Shap
 def shaped(layers: Layers, name: str, output: str, source: str, shape: Shape) -> str:
     """What a layer gives in another shape."""
     precision = {"result": layers.precisions[source]["result"]}
+    if layers.streamed:  # hls4ml makes a layer of this name of it, whose copies would have a type of its own choice
+        layers.precisions[f"repack_{name}"] = precision
     return layers.add(name, "Reshape", output, [source], precision, target_shape=list(shape))
 
 

@@ -6,9 +6,12 @@ from math import prod
 import numpy as np
 import onnx
 
+from codesign.errors import ContractError
+from codesign.ops.op import Shape
 from codesign.transpile._elements import arithmetic, floor, leaky_relu, limits, quantizer, relu, table
-from codesign.transpile._layers import Layers, Place, Rule, in_order
+from codesign.transpile._layers import WINDOWS, Layers, Place, Rule, channels_last, in_order
 from codesign.transpile._moves import concat, flat, largest, part, repeat, reshape, shaped, transpose
+from codesign.transpile._types import ap_type
 from codesign.transpile._windows import average_pool, convolution, max_pool, pad
 
 
@@ -77,3 +80,39 @@ RULES: Mapping[str, Rule] = {
     "Slice": part,
     "Resize": repeat,
 }
+
+
+def make_layers(layers: Layers) -> tuple[list[str], list[str]]:
+    """All layers of the file; names of the input and output layers.
+
+    Raises:
+        ContractError: A node that the list of allowed operations should have kept out.
+    """
+    graph = layers.model.graph
+    for info in graph.input:
+        quant = next(node for node in graph.node if info.name in node.input)
+        rank = len(layers.shapes[info.name])
+        last = layers.streamed and any(node.op_type in WINDOWS for node in layers.readers(quant.output[0]))
+        axes = channels_last(rank) if last else in_order(rank)
+        precision = {"result": ap_type(layers.formats[quant.output[0]], saturate=True)}
+        shape = [layers.shapes[info.name][axis] for axis in axes]
+        layers.add(info.name, "InputLayer", info.name, [], precision, input_shape=shape)
+        layers.places[info.name] = Place(info.name, axes)
+    for node in graph.node:
+        if node.output[0] in layers.constants or node.output[0] in layers.folded:
+            continue
+        if node.op_type not in RULES:
+            raise ContractError(f"node {node.name!r}", f"operation {node.op_type}", f"one of {', '.join(RULES)}")
+        RULES[node.op_type](layers, node)
+    ends = [layers.places[info.name].layer if layers.streamed else layers.first(info.name) for info in graph.output]
+    return [info.name for info in graph.input], ends
+
+
+def ports(layers: Layers) -> dict[str, list[Shape]]:
+    """The order of the axes of inputs and outputs: which of the file's each is."""
+    graph = layers.model.graph
+    outputs = [layers.places[info.name].axes for info in graph.output]
+    return {
+        "inputs": [layers.places[info.name].axes for info in graph.input],
+        "outputs": outputs if layers.streamed else [in_order(len(axes)) for axes in outputs],
+    }

@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 
 from codesign.ops.op import Shape
-from codesign.transpile._layers import Layer, Layers, Values, attributes, numbered
+from codesign.transpile._file import Values, attributes
+from codesign.transpile._layers import Layer, Layers, numbered
 
 #: hls4ml's names of the axes of windows, by number of axes.
 AXES = {1: (("width", "left", "right"),), 2: (("height", "top", "bottom"), ("width", "left", "right"))}
@@ -40,9 +41,11 @@ def _convolve(layers: Layers, node: onnx.NodeProto, weight: Values, output: str)
     tensor = node.input[1] if len(node.input) > 1 else ""
     bias = node.input[2] if len(node.input) > 2 else None
     data, types = layers.weights(np.moveaxis(weight, (0, 1), (-1, -2)), tensor, bias)
-    given, found = layers.shapes[node.input[0]], layers.shapes[output]
-    windows = _windows(given, found, weight.shape[2:], attributes(node), ("filt", "in", "out"))
+    given, found, options = layers.shapes[node.input[0]], layers.shapes[output], attributes(node)
     source = layers.last(node.input[0])
+    if layers.streamed and any(options["pads"]):  # hls4ml puts its own zeros before other readers of the stream
+        source, given = _padded(layers, node, output, source, given, options)
+    windows = _windows(given, found, weight.shape[2:], options, ("filt", "in", "out"))
     layers.add(
         node.name, f"Conv{len(given) - 1}D", output, [source], layers.accumulator(output) | types,
         n_chan=given[0], n_filt=found[0], **windows, **data,
@@ -54,10 +57,7 @@ def max_pool(layers: Layers, node: onnx.NodeProto) -> None:
     given, found, options = layers.shapes[node.input[0]], layers.shapes[node.output[0]], attributes(node)
     source = layers.last(node.input[0])
     if any(options["pads"]) and layers.precisions[source]["result"].startswith("ap_ufixed"):
-        half = len(options["pads"]) // 2
-        before, after = options["pads"][:half], options["pads"][half:]
-        source, given = _zeros(layers, layers.inner(f"{node.name}_zeros"), node.output[0], source, given, before, after)
-        options["pads"] = [0] * len(options["pads"])
+        source, given = _padded(layers, node, node.output[0], source, given, options)
     windows = _windows(given, found, tuple(options["kernel_shape"]), options, ("pool", "in", "out"))
     if len(given) == 2:
         windows |= {"n_in": windows["in_width"], "n_out": windows["out_width"]}
@@ -106,6 +106,16 @@ def pad(layers: Layers, node: onnx.NodeProto) -> None:
     else:
         widths = list(zip(before, after, strict=True))
         layers.choose(node.name, node.output[0], node.input[0], np.pad(numbered(given), widths, constant_values=-1))
+
+
+def _padded(
+    layers: Layers, node: onnx.NodeProto, output: str, source: str, given: Shape, options: Layer
+) -> tuple[str, Shape]:
+    """The zeros of a node's windows as a layer of their own, taken out of its options."""
+    half = len(options["pads"]) // 2
+    before, after = options["pads"][:half], options["pads"][half:]
+    options["pads"] = [0] * len(options["pads"])
+    return _zeros(layers, layers.inner(f"{node.name}_zeros"), output, source, given, before, after)
 
 
 def _zeros(
