@@ -1,0 +1,127 @@
+"""Integer codes that are wires: numpy arrays of alkaid's variables, on which every integer forward runs as it stands.
+
+The one place where numpy's functions meet alkaid's. What alkaid's arrays take is left to them; here is what they do not
+take, or take in another sense than integers have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from alkaid.trace import FVArray, FVariable, HWConfig  # type: ignore[import-untyped]
+from alkaid.trace.fixed_variable import LookupTable  # type: ignore[import-untyped]
+
+from codesign.arrays import IntArray
+
+Values = npt.NDArray[Any]
+
+
+class Symbols(FVArray):
+    """Codes of a tensor, each a variable with its own range and step; numpy's functions build the circuit."""
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """Shifts and matrix products are as for integers."""
+        own = _UFUNCS.get(ufunc) if method == "__call__" else None
+        return self._as_symbols(own(*inputs) if own else super().__array_ufunc__(ufunc, method, *inputs, **options))
+
+    def __array_function__(self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Reading a table is as for integers."""
+        own = _FUNCTIONS.get(func)
+        return self._as_symbols(own(*args, **kwargs) if own else super().__array_function__(func, types, args, kwargs))
+
+    def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Symbols:
+        """Themselves: a symbol has no other type."""
+        return self
+
+    def _as_symbols(self, found: Any) -> Any:
+        """alkaid gives arrays of its own, and bare variables for single elements."""
+        if isinstance(found, FVariable):
+            found = FVArray(np.array(found, object), self.solver_options, self.hwconf)
+        return found.view(Symbols) if isinstance(found, FVArray) else found
+
+
+def symbols(low: IntArray, high: IntArray) -> Symbols:
+    """Codes of an input.
+
+    Args:
+        low: Smallest codes, ``[batch, ...]``.
+        high: Largest codes, of the same shape.
+    """
+    # Adders of any width for one unit of delay; products are adder graphs at most 2 adders deeper than the least.
+    config, options = HWConfig(1, -1, -1), {"hard_dc": 2}
+    return FVArray.from_lhs(low, high, np.ones(low.shape), config, 0.0, options).view(Symbols)  # type: ignore[arg-type]
+
+
+def _each(function: Callable[..., FVariable], x: Symbols, *others: Any) -> FVArray:
+    """A function of single variables, and of numbers that broadcast against them."""
+    arrays = np.broadcast_arrays(np.asarray(x), *others)
+    found = [function(*each) for each in zip(*(array.reshape(-1).tolist() for array in arrays), strict=True)]
+    result = np.empty(len(found), object)
+    result[:] = found
+    return FVArray(result.reshape(arrays[0].shape), x.solver_options, x.hwconf)
+
+
+def _up(x: Symbols, places: Any) -> FVArray:
+    return _each(lambda variable, shift: variable * 2.0**shift, x, places)
+
+
+def _down(x: Symbols, places: Any) -> FVArray:
+    return _each(_floored, x, places)
+
+
+def _floored(variable: FVariable, shift: int) -> FVariable:
+    """What is behind the binary point is dropped; nothing overflows, as the integer bits stay."""
+    moved = variable * 2.0**-shift
+    signed, integer, _ = moved.kif
+    return moved.quantize(signed, max(integer, 1 - signed), 0)
+
+
+def _product(left: Any, right: Any) -> FVArray:
+    """Matrix products over stacks of matrices; alkaid has them for single ones, symbols first."""
+    x = left if isinstance(left, Symbols) else right
+    stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    lefts, rights = (np.broadcast_to(np.asarray(each), (*stack, *each.shape[-2:])) for each in (left, right))
+    found = np.empty((*stack, left.shape[-2], right.shape[-1]), object)
+    for place in np.ndindex(stack):
+        if x is left:
+            found[place] = [_combined(row, rights[place], x) for row in lefts[place]]
+        else:
+            found[place] = np.transpose([_combined(column, lefts[place].T, x) for column in rights[place].T])
+    return FVArray(found, x.solver_options, x.hwconf)
+
+
+def _combined(row: Values, matrix: Values, like: Symbols) -> Values:
+    """``row @ matrix``; alkaid does not take rows in which nothing varies, as in padding."""
+    if all(variable.low == variable.high for variable in row):
+        return np.array([int(variable.low) for variable in row], object) @ matrix
+    return np.asarray(FVArray(row, like.solver_options, like.hwconf) @ matrix)
+
+
+def _taken(table: IntArray, index: Symbols, axis: int) -> FVArray:
+    return _each(lambda variable: _tabulated(variable, lambda values: np.take(table, values.astype(np.int64))), index)
+
+
+def _reached(thresholds: npt.NDArray[np.float64], x: Symbols, side: Any = "left") -> FVArray:
+    return _each(lambda variable: _tabulated(variable, lambda v: np.searchsorted(thresholds, v, side)), x)
+
+
+def _tabulated(variable: FVariable, function: Callable[[npt.NDArray[np.float64]], IntArray]) -> FVariable:
+    """A function of one variable, from its value at every one that the variable can have."""
+    count = round((variable.high - variable.low) / variable.step) + 1
+    values = variable.low + variable.step * np.arange(count)
+    table = function(values)
+    if variable._factor < 0:  # alkaid numbers the entries along the variable without its factor
+        table = table[::-1]
+    return variable.lookup(LookupTable(table.astype(np.float64)))
+
+
+_UFUNCS: dict[Any, Callable[..., Any]] = {
+    np.left_shift: _up,
+    np.ldexp: _up,
+    np.right_shift: _down,
+    np.matmul: _product,
+}
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {np.take_along_axis: _taken, np.searchsorted: _reached}
