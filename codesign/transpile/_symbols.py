@@ -12,11 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from alkaid.trace import FVArray, FVariable, HWConfig  # type: ignore[import-untyped]
-from alkaid.trace.fixed_variable import LookupTable  # type: ignore[import-untyped]
 
 from codesign.arrays import IntArray
 
 Values = npt.NDArray[Any]
+
+#: Bits in which alkaid's solver, its added constants and its tables hold numbers.
+WEIGHT_BITS, CONSTANT_BITS, TABLE_BITS = 24, 31, 16
+
+
+class LimitError(Exception):
+    """What was found, and what alkaid holds."""
 
 
 class Symbols(FVArray):
@@ -24,11 +30,15 @@ class Symbols(FVArray):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """Shifts and matrix products are as for integers."""
+        if ufunc in _LIMITED:
+            _require_bits(inputs, _LIMITED[ufunc])
         own = _UFUNCS.get(ufunc) if method == "__call__" else None
         return self._as_symbols(own(*inputs) if own else super().__array_ufunc__(ufunc, method, *inputs, **options))
 
     def __array_function__(self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Reading a table is as for integers."""
+        if func is np.clip:
+            _require_bits(args, CONSTANT_BITS)
         own = _FUNCTIONS.get(func)
         return self._as_symbols(own(*args, **kwargs) if own else super().__array_function__(func, types, args, kwargs))
 
@@ -110,12 +120,29 @@ def _reached(thresholds: npt.NDArray[np.float64], x: Symbols, side: Any = "left"
 
 def _tabulated(variable: FVariable, function: Callable[[npt.NDArray[np.float64]], IntArray]) -> FVariable:
     """A function of one variable, from its value at every one that the variable can have."""
+    if variable.low == variable.high:
+        return FVariable.from_const(float(function(np.array([variable.low]))[0]), variable.hwconf)
     count = round((variable.high - variable.low) / variable.step) + 1
-    values = variable.low + variable.step * np.arange(count)
-    table = function(values)
-    if variable._factor < 0:  # alkaid numbers the entries along the variable without its factor
-        table = table[::-1]
-    return variable.lookup(LookupTable(table.astype(np.float64)))
+    if count > 2**TABLE_BITS:
+        raise LimitError(f"a table of {count:,} entries", f"at most {2**TABLE_BITS:,}")
+    table = function(variable.low + variable.step * np.arange(count))
+    _require_bits([table], WEIGHT_BITS)
+    return variable.lookup(table.astype(np.float64))
+
+
+def _require_bits(operands: Sequence[Any], most: int) -> None:
+    """Refuse constants with more bits, zeros at the end left out.
+
+    Raises:
+        LimitError: There is one.
+    """
+    for each in operands:
+        if isinstance(each, FVArray | tuple | None):
+            continue
+        magnitudes = np.abs(np.asarray(each, np.float64))
+        odd = magnitudes / np.where(magnitudes > 0, magnitudes.astype(np.int64) & -magnitudes.astype(np.int64), 1)
+        if (odd >= 2.0**most).any():
+            raise LimitError(f"a constant of {int(np.max(odd)).bit_length()} bits", f"at most {most}")
 
 
 _UFUNCS: dict[Any, Callable[..., Any]] = {
@@ -125,3 +152,11 @@ _UFUNCS: dict[Any, Callable[..., Any]] = {
     np.matmul: _product,
 }
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {np.take_along_axis: _taken, np.searchsorted: _reached}
+_LIMITED: dict[Any, int] = {
+    np.add: CONSTANT_BITS,
+    np.subtract: CONSTANT_BITS,
+    np.maximum: CONSTANT_BITS,
+    np.minimum: CONSTANT_BITS,
+    np.multiply: WEIGHT_BITS,
+    np.matmul: WEIGHT_BITS,
+}
