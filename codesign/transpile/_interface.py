@@ -50,6 +50,11 @@ class Port:
         """Width of the vector."""
         return self.elements * self.width
 
+    @property
+    def record(self) -> int:
+        """Bytes that a simulation hands it over in: whole 64 bits."""
+        return -(-self.bits // 64) * 8
+
 
 @dataclass(frozen=True)
 class Interface:
