@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from alkaid.trace import trace  # type: ignore[import-untyped]
 
 from codesign.errors import CodesignError, InputError
 from codesign.fixed import Codes, Fixed, requantize, smallest_format
 from codesign.graph import Graph, Node
 from codesign.quantized import Quantized
-from codesign.transpile._symbols import LimitError, symbols
+from codesign.transpile._alkaid import trace
+from codesign.transpile._symbols import LimitError, ends, symbols
 
 #: alkaid's own types are not published.
 Logic = Any
@@ -51,20 +51,26 @@ def trace_network(quantized: Quantized) -> Circuit:
         except CodesignError:
             raise
         except LimitError as error:
-            raise InputError(f"layer {node.name!r}", *error.args, "use fewer bits, or --flow hls4ml") from None
+            raise InputError(
+                f"layer {node.name!r}", error.found, error.wanted, "use fewer bits, or --flow hls4ml"
+            ) from None
         except Exception as error:
             raise _untraceable(node, error) from error
 
     values = graph.run(given, step)
-    ends = [values[name].align() for name in graph.outputs]
-    variables = [np.asarray(codes.values).reshape(-1) for codes in ends]
-    if all(variable.low == variable.high for end in variables for variable in end):
+    made = {name: values[name].align() for name in graph.outputs}
+    ranges = {name: ends(codes.values) for name, codes in made.items()}
+    if all(low == high for each in ranges.values() for low, high in each):
         raise InputError("transpile.rtl", "a network whose outputs are the same for every input", "", "use more bits")
-    sources = np.concatenate([np.asarray(codes.values).reshape(-1) for codes in given.values()])
-    logic = trace(sources, np.concatenate(variables), keep_dead_inputs=True)
+    sources, results = (
+        np.concatenate([np.asarray(codes.values).reshape(-1) for codes in each.values()]) for each in (given, made)
+    )
+    logic = trace(sources, results, keep_dead_inputs=True)
     outputs = {
-        name: smallest_format(min(int(v.low) for v in end), max(int(v.high) for v in end), int(np.max(codes.fraction)))
-        for name, codes, end in zip(graph.outputs, ends, variables, strict=True)
+        name: smallest_format(
+            min(low for low, _ in ranges[name]), max(high for _, high in ranges[name]), int(np.max(codes.fraction))
+        )
+        for name, codes in made.items()
     }
     return Circuit(logic, {name: quantized.formats[name] for name in graph.inputs}, outputs)
 

@@ -7,21 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import alkaid
 import numpy as np
-from alkaid.codegen.rtl.rtl_model import RTLModel  # type: ignore[import-untyped]
-from alkaid.codegen.rtl.verilog.fsm import fsm_logic_gen  # type: ignore[import-untyped]
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from codesign.fixed import Fixed
 from codesign.graph import Graph
+from codesign.transpile._alkaid import STATIC, RTLModel, write_verilog
 from codesign.transpile._circuit import Circuit
 from codesign.transpile._interface import Interface, Port
-
-#: alkaid's bits of an element: whether it has a sign, bits before and behind the binary point of the code.
-Precision = tuple[bool, int, int]
-#: alkaid's own Verilog files, copied into the project as they are.
-STATIC = Path(alkaid.__file__).parent / "codegen" / "rtl" / "verilog" / "source"
 
 
 def write_unrolled(
@@ -39,7 +32,7 @@ def write_unrolled(
     """
     machine = RTLModel(circuit.logic, folder, top, latency_cutoff=stage_ns, clock_period=clock_ns).fsm
     (folder / "static").mkdir(parents=True)
-    for name, code in fsm_logic_gen(machine, f"{top}_core").items():
+    for name, code in write_verilog(machine, f"{top}_core").items():
         (folder / f"{name}.v").write_text(code)
     for source in sorted(STATIC.glob("*.v")):
         shutil.copyfile(source, folder / "static" / source.name)

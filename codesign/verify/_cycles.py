@@ -60,7 +60,7 @@ def schedule(count: int, latency: int, seed: int) -> Schedule:
     flags: list[tuple[IntArray, Flags, Flags]] = []
 
     def play(vectors: IntArray, valid: Flags | bool, reset: Flags | bool) -> None:
-        flags.append((vectors, *(np.broadcast_to(np.asarray(each), len(vectors)) for each in (valid, reset))))
+        flags.append((vectors, np.broadcast_to(valid, len(vectors)), np.broadcast_to(reset, len(vectors))))
 
     play(np.zeros(2, np.int64), True, True)
     play(np.arange(count), True, False)

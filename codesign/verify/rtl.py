@@ -57,9 +57,7 @@ class Rtl(Pass):
         verilator, quantized, log = find_verilator(), design.quantized, context.work / "verilator.log"
         given = quantized.encode(design.dataset.split("test").inputs)
         ends = corners(quantized, context.seed)
-        codes = {
-            name: Codes(np.concatenate([x.values, ends[name].values]), x.fraction) for name, x in given.items()
-        }
+        codes = {name: Codes(np.concatenate([x.values, ends[name].values]), x.fraction) for name, x in given.items()}
         values = quantized.run(codes)
         with context.store.scratch() as scratch:
             project = scratch / "project"
