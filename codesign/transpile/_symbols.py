@@ -152,11 +152,11 @@ def _tabulated(function: Callable[[Values], Values], variable: Variable) -> Vari
     """A function of one variable, from its value at every one that the variable can have."""
     if variable.low == variable.high:
         return FVariable.from_const(float(function(np.array([float(variable.low)]))[0]), variable.hwconf)
-    count = round((variable.high - variable.low) / variable.step) + 1
+    low, high, step = float(variable.low), float(variable.high), float(variable.step)
+    count = round((high - low) / step) + 1
     if count > 2**TABLE_BITS:
         raise LimitError(f"a table of {count:,} entries", f"at most {2**TABLE_BITS:,}")
-    points: Values = np.arange(count) * float(variable.step) + float(variable.low)
-    table = function(points)
+    table = function(low + step * np.arange(count))
     _require_bits([table], WEIGHT_BITS)
     return variable.lookup(table.astype(np.float64))
 
