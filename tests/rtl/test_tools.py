@@ -14,6 +14,7 @@ from codesign.synthesize._families import FAMILIES, family_of, resources
 from codesign.synthesize._yosys import Yosys, count_cells, find_yosys
 from codesign.synthesize.yosys import Yosys as YosysPass
 from codesign.target import Target, load_target
+from codesign.transpile import rtl
 from codesign.transpile._interface import Interface, Port
 from codesign.verify import _verilator
 from codesign.verify._play import play
@@ -144,3 +145,9 @@ def test_families_of_parts(tmp_path: Path) -> None:
     with pytest.raises(CodesignError, match=r"'Agilex7', which Yosys does not know; set synthesize.yosys.family to"):
         YosysPass()._family(target)
     assert YosysPass(family="ice40")._family(target) == "ice40"
+
+
+def test_a_missing_alkaid_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rtl, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"alkaid is not installed; pip install 'codesign\[rtl\]'"):
+        rtl.Rtl()
