@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,8 @@ def write_unrolled(
         shutil.copyfile(source, folder / "static" / source.name)
     (given,), (made,) = machine.inp_signals, machine.out_signals
     shapes = graph.shapes()
-    inputs = [_port("in", name, shapes[name], fixed.envelope()) for name, fixed in circuit.inputs.items()]
-    outputs = [_port("out", name, shapes[name], fixed) for name, fixed in circuit.outputs.items()]
+    inputs = named_ports("in", {name: fixed.envelope() for name, fixed in circuit.inputs.items()}, shapes)
+    outputs = named_ports("out", circuit.outputs, shapes)
     values = {
         "top": top,
         "stages": made.schedule.bias,
@@ -63,12 +63,22 @@ def write_unrolled(
     return found
 
 
-def _port(direction: str, tensor: str, shape: tuple[int, ...], fixed: Fixed) -> Port:
-    """A port in one format for all elements, of at least one bit."""
-    width = max(int(fixed.width), 1)
-    name = re.sub(r"\W", "_", tensor, flags=re.ASCII)
-    spelt = f"{direction}_{name}" + ("_" if name == "valid" else "")
-    return Port(spelt, tensor, shape, bool(fixed.signed), width, width - int(fixed.fraction))
+def named_ports(direction: str, formats: Mapping[str, Fixed], shapes: Mapping[str, tuple[int, ...]]) -> list[Port]:
+    """A port for each tensor, in one format for all its elements, of at least one bit.
+
+    It is called after the tensor, with single underscores, as Verilator spells double ones otherwise in C++.
+    """
+    taken = {"valid"}  # beside the ports of tensors
+    ports: list[Port] = []
+    for index, (tensor, fixed) in enumerate(formats.items()):
+        name = re.sub(r"[\W_]+", "_", tensor, flags=re.ASCII).strip("_") or "tensor"
+        while name in taken:
+            name = f"{name}_{index}"
+        taken.add(name)
+        width = max(int(fixed.width), 1)
+        integer = width - int(fixed.fraction)
+        ports.append(Port(f"{direction}_{name}", tensor, shapes[tensor], bool(fixed.signed), width, integer))
+    return ports
 
 
 def _taken(ports: list[Port], formats: list[Fixed], precisions: Any) -> Iterator[tuple[int, int, str, int]]:

@@ -1,10 +1,15 @@
 """Bits of ports, and what has to come out of a pipeline in which cycle."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codesign.fixed import Fixed
 from codesign.transpile._interface import Interface, Port
+from codesign.transpile._unrolled import named_ports
 from codesign.verify._cycles import Schedule, pack, schedule, unpack
 
 
@@ -55,8 +60,19 @@ def test_a_schedule_has_every_vector_back_to_back_and_pauses_and_resets(count: i
     assert ((plan.vectors >= 0) & (plan.vectors < count)).all()
 
 
-def test_an_interface_is_read_as_it_was_written(tmp_path) -> None:
+def test_an_interface_is_read_as_it_was_written(tmp_path: Path) -> None:
     port = Port("in_x", "x", (2, 3), True, 4, 2)
     interface = Interface("top", ("top.v",), 5.0, 3, 1, (port,), (port, port))
     interface.write(tmp_path)
     assert Interface.read(tmp_path) == interface
+
+
+def test_ports_have_names_of_their_own() -> None:
+    tensors = ["a.b", "a_b_2", "a__b", "x", "valid", "", "größe"]
+    made = named_ports("in", dict.fromkeys(tensors, Fixed(True, 4, 2)), dict.fromkeys(tensors, (2,)))
+    names = [port.name for port in made]
+    assert len(set(names)) == len(names)
+    assert names[3] == "in_x"
+    assert all(re.fullmatch(r"in_[A-Za-z0-9_]+", name) and "__" not in name for name in names)
+    assert "in_valid" not in names
+    assert [port.tensor for port in made] == tensors
