@@ -53,7 +53,7 @@ def schedule(count: int, latency: int, seed: int) -> Schedule:
 
     Args:
         count: Vectors.
-        latency: Cycles to wait at the end.
+        latency: Cycles to wait before resets and, twice, at the end.
         seed: For the pauses.
     """
     generator, few = np.random.default_rng(seed), min(count, AGAIN)
@@ -66,6 +66,7 @@ def schedule(count: int, latency: int, seed: int) -> Schedule:
     play(np.arange(count), True, False)
     slow = generator.random(few * 2) >= PAUSES
     play(np.where(slow, np.cumsum(slow) - 1, few) % count, slow, False)
+    play(np.zeros(latency, np.int64), False, False)  # no reset reaches those before
     play(generator.integers(count, size=few), True, generator.random(few) < 1 / (2 * latency))
     play(np.zeros(2 * latency, np.int64), False, False)
     return Schedule(*(np.concatenate(column) for column in zip(*flags, strict=True)))
