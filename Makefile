@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 $(TEST_STAMP): $(STAMP) pyproject.toml constraints.txt
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[da,dev,evolutionary,generate,openml,benchmarks]"
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[da,dev,evolutionary,generate,openml,benchmarks,rtl]"
 	touch $@
 
 clean:

@@ -150,7 +150,7 @@ def requantize(codes: Codes, fixed: Fixed) -> Codes:
     # Shifting up by more than the width saturates all but zero, and so does starting out of range:
     # both limits keep the shifted codes within int64.
     up = np.clip(-shift, 0, np.asarray(fixed.width) + 1)
-    moved = np.clip(down, (low >> up) - 1, (high >> up) + 1) << up
+    moved = np.clip(down, (low >> up) - 1, (high >> up) + 1) << up if np.any(up) else down
     return Codes(np.clip(moved, low, high), fixed.fraction)
 
 

@@ -25,10 +25,38 @@ def find(program: str) -> Path:
     return Path(path)
 
 
-def version(program: str) -> str:
-    """First line of ``program --version``."""
-    result = subprocess.run([find(program), "--version"], capture_output=True, text=True, check=False, timeout=60)
-    return (result.stdout or result.stderr).strip().partition("\n")[0]
+def version(program: str | Path) -> str:
+    """First line of ``program --version``.
+
+    Raises:
+        InputError: The program is not on PATH.
+        ToolError: It says nothing for a minute.
+    """
+    return answer([program, "--version"]).partition("\n")[0]
+
+
+def answer(command: Sequence[str | Path], timeout_s: float = 60.0) -> str:
+    """What a program prints, for questions that it answers at once.
+
+    Args:
+        command: Program and arguments.
+        timeout_s: Seconds after which it is killed.
+
+    Raises:
+        InputError: The program is not on PATH.
+        ToolError: It ran out of time.
+    """
+    argv = [str(find(str(command[0]))), *(str(part) for part in command[1:])]
+    try:
+        result = subprocess.run(
+            argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False,
+            timeout=timeout_s,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise ToolError(Path(argv[0]).name, f"no answer to {' '.join(argv[1:])} in {timeout_s:g} s") from None
+    except OSError as error:
+        raise ToolError(Path(argv[0]).name, f"cannot be run: {error.strerror}") from None
+    return (result.stdout or result.stderr).strip()
 
 
 def python_path() -> dict[str, str]:
@@ -64,6 +92,8 @@ def run(
                 argv, cwd=cwd, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 timeout=timeout_s, check=False, env=environment,
             )  # fmt: skip
+        except OSError as error:
+            raise ToolError(program, f"cannot be run: {error.strerror}") from None
         except subprocess.TimeoutExpired:
             raise ToolError(program, f"not finished after {timeout_s:g} s", "", f"log: {log}") from None
     if result.returncode != 0:

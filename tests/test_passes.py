@@ -321,13 +321,27 @@ def given_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
     return [record(folder, 3, until="finetune.qat", flow="given-qonnx") for folder in folders]
 
 
+@pytest.fixture(scope="module")
+def rtl_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
+    """Likewise, as Verilog."""
+    folders = [tmp_path_factory.mktemp("rtl") / "project" for _ in range(2)]
+    return [record(folder, 3, until="synthesize.yosys", flow="rtl") for folder in folders]
+
+
+#: Passes of the flow rtl, whose tools take their time.
+RTL = ("transpile.rtl", "verify.rtl", "synthesize.yosys")
+
 #: Passes that need data of another kind, and are run twice in tests of their own.
 ELSEWHERE = ("verify.anomaly",)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ELSEWHERE])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if n in RTL else []) for n in NAMES if n not in ELSEWHERE],
+)
 def test_is_deterministic_for_a_seed(name: str, request: pytest.FixtureRequest) -> None:
-    first, second = request.getfixturevalue("given_twice" if name in GIVEN else "twice")
+    flow = "given_twice" if name in GIVEN else "rtl_twice" if name in RTL else "twice"
+    first, second = request.getfixturevalue(flow)
     assert name in first.changes, "no shipped flow that this test builds has the pass: build another flow here"
     assert json.dumps(first.changes[name]) == json.dumps(second.changes[name])
     assert first.changes[name]

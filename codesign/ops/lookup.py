@@ -109,7 +109,8 @@ class Lookup(Op):
     def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
         """Entries of whole numbers."""
         x = inputs[0].align()
-        return Codes(self.table[_whole(x.values, int(np.max(x.fraction)))], self.fraction)
+        index = _whole(x.values, int(np.max(x.fraction)))
+        return Codes(np.take_along_axis(self.table, index.reshape(-1), 0).reshape(index.shape), self.fraction)
 
     def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
         """From the least to the largest entry between the ends.

@@ -1,1 +1,1 @@
-"""Stage 8: what people and other programs read about a build."""
+"""Stage 9: what people and other programs read about a build."""

@@ -1,0 +1,71 @@
+"""Chip families that Yosys synthesizes for: the command, and which of its cells count as what."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+FamilyName = Literal["xcup", "xc7", "ecp5", "nexus", "ice40", "gowin"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family.
+
+    Args:
+        command: Yosys's, without the top module.
+        parts: What the part numbers of targets look like.
+        cells: Regular expressions of cell names, by resource.
+    """
+
+    command: str
+    cells: Mapping[str, str]
+    parts: str = r"(?!)"
+
+
+_AMD = {"lut": r"LUT\d|SRL\w+|RAM\d+\w*", "ff": r"FD\w+", "carry": r"CARRY\d", "dsp": r"DSP\w+", "bram": r"RAMB\w+"}
+_XILINX = "synth_xilinx -flatten -noiopad -abc9 -family"
+
+FAMILIES: Mapping[FamilyName, Family] = MappingProxyType(
+    {
+        "xcup": Family(f"{_XILINX} xcup", _AMD, r"xc(vu|ku)\d+p|xc(zu|k26|au|u\d)"),
+        "xc7": Family(f"{_XILINX} xc7", _AMD, r"xc7"),
+        "ecp5": Family(
+            "synth_ecp5 -abc9",
+            {"lut": "LUT4", "ff": r"TRELLIS_FF", "carry": "CCU2C", "dsp": r"MULT\w+", "bram": "DP16KD"},
+            "lfe5u",
+        ),
+        "nexus": Family(
+            "synth_nexus -abc9",
+            {"lut": "LUT4", "ff": r"FD1P3\w+", "carry": "CCU2", "dsp": r"MULT\w+", "bram": r"\w*PDP\w*16K\w*|DP16K\w*"},
+            "lifcl|lfd2nx",
+        ),
+        "ice40": Family(
+            "synth_ice40 -abc9 -dsp -device u",
+            {"lut": "SB_LUT4", "ff": r"SB_DFF\w*", "carry": "SB_CARRY", "dsp": "SB_MAC16", "bram": r"SB_RAM\w+"},
+            "ice40",
+        ),
+        "gowin": Family(
+            "synth_gowin",
+            {"lut": r"LUT\d", "ff": r"DFF\w*", "carry": "ALU", "dsp": r"MULT\w+", "bram": r"(SDP|DP|SP)X?\d?B?"},
+            "gw[12]",
+        ),
+    }
+)
+#: What a resource is called in reports.
+UNITS = {"lut": "LUTs", "ff": "flip-flops", "carry": "carry cells", "dsp": "DSPs", "bram": "block RAMs"}
+
+
+def family_of(part: str) -> FamilyName | None:
+    """The family of a target's part; None if Yosys does not know it."""
+    return next((name for name, family in FAMILIES.items() if re.match(family.parts, part.lower())), None)
+
+
+def resources(family: Family, cells: Mapping[str, int]) -> dict[str, int]:
+    """Numbers of cells by resource; what is none of these, such as inverters and clock buffers, is left out."""
+    counts = dict.fromkeys(family.cells, 0)
+    for cell, count in cells.items():
+        for resource in [name for name, pattern in family.cells.items() if re.fullmatch(pattern, cell)][-1:]:
+            counts[resource] += count
+    return counts

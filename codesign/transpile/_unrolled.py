@@ -1,0 +1,113 @@
+"""A fully unrolled, pipelined design: one input per clock, as Verilog by alkaid with a top module around it."""
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from codesign.fixed import Fixed
+from codesign.graph import Graph
+from codesign.transpile._alkaid import STATIC, RTLModel, write_verilog
+from codesign.transpile._circuit import Circuit
+from codesign.transpile._interface import Interface, Port
+
+
+def write_unrolled(
+    circuit: Circuit, graph: Graph, top: str, clock_ns: float, stage_ns: float, folder: Path
+) -> Interface:
+    """Write the project.
+
+    Args:
+        circuit: The traced network.
+        graph: For names and shapes.
+        top: Name of the top module.
+        clock_ns: The clock period.
+        stage_ns: The longest delay of a pipeline stage, by alkaid's estimate.
+        folder: Where the project goes.
+    """
+    machine = RTLModel(circuit.logic, folder, top, latency_cutoff=stage_ns, clock_period=clock_ns).fsm
+    (folder / "static").mkdir(parents=True)
+    for name, code in write_verilog(machine, f"{top}_core").items():
+        (folder / f"{name}.v").write_text(code)
+    for source in sorted(STATIC.glob("*.v")):
+        shutil.copyfile(source, folder / "static" / source.name)
+    (given,), (made,) = machine.inp_signals, machine.out_signals
+    shapes = graph.shapes()
+    inputs = named_ports("in", {name: fixed.envelope() for name, fixed in circuit.inputs.items()}, shapes)
+    outputs = named_ports("out", circuit.outputs, shapes)
+    values = {
+        "top": top,
+        "stages": made.schedule.bias,
+        "inputs": inputs,
+        "outputs": outputs,
+        "layers": graph.nodes,
+        "taken": list(_taken(inputs, list(circuit.inputs.values()), given.precisions)),
+        "placed": list(_placed(outputs, made.precisions)),
+        "in_bits": given.width,
+        "out_bits": made.width,
+        "alkaid": version("alkaid"),
+    }
+    templates = Environment(  # noqa: S701  (Verilog and Markdown, not HTML)
+        loader=PackageLoader("codesign", "transpile"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    (folder / f"{top}.v").write_text(templates.get_template("top.v.j2").render(values))
+    (folder / "LICENSES.md").write_text(templates.get_template("licenses.md.j2").render(values))
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.v"))
+    found = Interface(top, tuple(files), clock_ns, made.schedule.bias, 1, tuple(inputs), tuple(outputs))
+    found.write(folder)
+    return found
+
+
+def named_ports(direction: str, formats: Mapping[str, Fixed], shapes: Mapping[str, tuple[int, ...]]) -> list[Port]:
+    """A port for each tensor, in one format for all its elements, of at least one bit.
+
+    It is called after the tensor, with single underscores, as Verilator spells double ones otherwise in C++.
+    """
+    taken = {"valid"}  # beside the ports of tensors
+    ports: list[Port] = []
+    for index, (tensor, fixed) in enumerate(formats.items()):
+        name = re.sub(r"[\W_]+", "_", tensor, flags=re.ASCII).strip("_") or "tensor"
+        while name in taken:
+            name = f"{name}_{index}"
+        taken.add(name)
+        width = max(int(fixed.width), 1)
+        integer = width - int(fixed.fraction)
+        ports.append(Port(f"{direction}_{name}", tensor, shapes[tensor], bool(fixed.signed), width, integer))
+    return ports
+
+
+def _taken(ports: list[Port], formats: list[Fixed], precisions: Any) -> Iterator[tuple[int, int, str, int]]:
+    """For each element of the inputs: where its bits go, how many, from which port, and from where there."""
+    place, elements = 0, iter(precisions)
+    for port, fixed in zip(ports, formats, strict=True):
+        own = np.broadcast_to(np.asarray(fixed.fraction), port.shape).reshape(-1)
+        for index in range(port.elements):
+            signed, before, behind = next(elements)
+            bits = signed + before + behind
+            if bits:
+                lowest = int(port.fixed.fraction) - int(own[index]) - behind
+                yield place, bits, port.name, index * port.width + lowest
+            place += bits
+
+
+def _placed(ports: list[Port], precisions: Any) -> Iterator[tuple[str, int, list[str]]]:
+    """For each element of the outputs: the port, its lowest bit there, and what stands there, highest bits first."""
+    place, elements = 0, iter(precisions)
+    for port in ports:
+        for index in range(port.elements):
+            signed, before, behind = next(elements)
+            bits, zeros = signed + before + behind, -behind
+            kept = max(min(bits, port.width - zeros), 0)
+            filled = port.width - kept - zeros if kept else port.width
+            parts = [f"made[{place} +: {kept}]"] if kept else []
+            if filled:
+                parts.insert(0, f"{{{filled}{{made[{place + bits - 1}]}}}}" if signed and kept else f"{filled}'d0")
+            if kept and zeros:
+                parts.append(f"{zeros}'d0")
+            yield port.name, index * port.width, parts
+            place += bits

