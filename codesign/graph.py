@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from codesign.arrays import FloatArray
-from codesign.errors import ContractError
+from codesign.errors import ContractError, InputError
 from codesign.ops import OpField
 from codesign.ops.op import Shape
 
@@ -53,7 +53,17 @@ class Graph:
 
         Raises:
             ContractError: A tensor is read before it is written or written twice, a name or a parameter is missing.
+            InputError: A name that files, reports and Verilog can't show as it is.
         """
+        for name in (
+            *self.inputs,
+            *self.parameters,
+            *(each for node in self.nodes for each in (node.name, node.output)),
+        ):
+            if not name.isprintable():
+                raise InputError(
+                    f"name {name!r}", "characters that can't be printed", "a name of one line", "rename it"
+                )
         written = set(self.inputs)
         names: set[str] = set()
         for node in self.nodes:

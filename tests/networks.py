@@ -34,7 +34,7 @@ STAGES = (
     *("conv", "strided", "dilated", "depthwise", "pointwise", "relu", "maxpool", "avgpool", "residual", "projected"),
     *("leaky", "clamp", "relu6", "sigmoid", "tanh", "difference", "gated", "concat", "padded", "upsample", "affine"),
     *("last_axis", "averaged", "shared", "reshape", "weighted_sum", "halved"),
-    *("selected", "widened", "looked_up", "per_channel", "limited", "softmax"),
+    *("selected", "widened", "whole", "nothing", "looked_up", "per_channel", "limited", "softmax"),
 )
 
 
@@ -70,6 +70,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "affine": lambda x: 0.75 - x * 1.5,
     "reshape": lambda x: x.flatten(1, 2).unflatten(1, (4, -1)),
     "selected": lambda x: torch.cat([x[:, 1::2], x[:, 0:1], x[:, 3, None]], 1),
+    "whole": lambda x: TABLE[(x.relu() * 4).long().clamp(0, 3)] + x.relu().long().sigmoid() - x.relu().long(),
+    "nothing": lambda x: x.sigmoid().floor() + x,
     "widened": lambda x: x.flatten(2)[..., None].squeeze(-1).view(x.shape),
     "looked_up": lambda x: TABLE[torch.floor(x * 4).clamp(0, 7).long()] + x.floor(),
     "per_channel": lambda x: torch.maximum(spread(x) - (x * spread(x) - 0.5).clamp(-2, 3.5), spread(x)),

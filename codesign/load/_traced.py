@@ -116,7 +116,14 @@ class Traced:
         return low if a_max is None else low.smaller(a_max)
 
     def astype(self, kind: Any) -> "Traced":
-        """Conversion to whole numbers; floats need none."""
+        """Conversion to whole numbers; floats need none.
+
+        Raises:
+            InputError: A type so narrow that numbers could wrap around or lose digits in it.
+        """
+        if np.dtype(kind).itemsize < 4:
+            found = f"a conversion to {np.dtype(kind)}, in which numbers wrap around or lose digits"
+            raise InputError("preprocess", found, "32 bits or more", "use astype(np.int32), and np.clip for the range")
         return Traced(self.proxy.long(), self.root) if np.issubdtype(kind, np.integer) else self
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> "Traced":

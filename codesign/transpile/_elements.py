@@ -6,9 +6,13 @@ from typing import Any
 import numpy as np
 import onnx
 
+from codesign.errors import ContractError
 from codesign.transpile._file import Values, attributes
 from codesign.transpile._layers import Layers, Place, in_order, numbered
 from codesign.transpile._types import ap_type, constant_type
+
+#: From a number to the entry of a table: what comes after each node.
+INDEXING = {"Sub": "Mul", "Mul": "Cast", "Cast": "Gather"}
 
 
 def quantizer(layers: Layers, node: onnx.NodeProto) -> None:
@@ -88,15 +92,36 @@ def limits(layers: Layers, node: onnx.NodeProto) -> None:
     _with_constants(layers, last.name, operation, node.input[0], last.output[0], *given)
 
 
+def whole(layers: Layers, node: onnx.NodeProto) -> None:
+    """To whole numbers: and back, which is a cast that truncates, or as the index of a table."""
+    after = layers.readers(node.output[0])
+    if [each.op_type for each in after] != ["Cast"]:
+        table(layers, node)
+        return
+    layers.folded.add(after[0].output[0])
+    output = after[0].output[0]
+    source = layers.places[node.input[0]].layer
+    layers.add(node.name, "Activation", output, [source], layers.accumulator(output), activation="linear")
+    layers.keep(output, node.input[0])
+
+
 def table(layers: Layers, node: onnx.NodeProto) -> None:
-    """An entry for each number; the C++ takes numbers modulo the table's size, so that negative ones come last."""
+    """An entry for each number; the C++ takes numbers modulo the table's size, so that negative ones come last.
+
+    Raises:
+        ContractError: What follows is not what an operation with a table writes.
+    """
     source, low, steps = node.input[0], 0.0, 1.0
     while node.op_type != "Gather":
         if node.op_type == "Sub":
             low = float(layers.constants[node.input[1]])
         elif node.op_type == "Mul":
             steps = float(layers.constants[node.input[1]])
-        (node,) = layers.readers(node.output[0])
+        after = layers.readers(node.output[0])
+        if [each.op_type for each in after] != [INDEXING[node.op_type]]:
+            found = f"{node.op_type} before {', '.join(each.op_type for each in after) or 'nothing'}"
+            raise ContractError(f"node {node.name!r}", found, f"{INDEXING[node.op_type]}, and no other")
+        (node,) = after
         layers.folded.add(node.output[0])
     entries = layers.constants[node.input[0]].astype(np.float64)
     size = 1 << (len(entries) - 1).bit_length()

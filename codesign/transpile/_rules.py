@@ -8,7 +8,7 @@ import onnx
 
 from codesign.errors import ContractError
 from codesign.ops.op import Shape
-from codesign.transpile._elements import arithmetic, floor, leaky_relu, limits, quantizer, relu, table
+from codesign.transpile._elements import arithmetic, floor, leaky_relu, limits, quantizer, relu, whole
 from codesign.transpile._layers import WINDOWS, Layers, Place, Rule, channels_last, in_order
 from codesign.transpile._moves import concat, flat, largest, part, repeat, reshape, shaped, transpose
 from codesign.transpile._types import ap_type
@@ -64,7 +64,7 @@ RULES: Mapping[str, Rule] = {
     "Clip": limits,
     "Max": limits,
     "Min": limits,
-    "Cast": table,
+    "Cast": whole,
     "Pad": pad,
     "MaxPool": max_pool,
     "AveragePool": average_pool,

@@ -7,11 +7,14 @@ from codesign.fixed import Fixed, smallest_format
 
 
 def ap_type(fixed: Fixed, saturate: bool = False) -> str:
-    """``ap_fixed`` / ``ap_ufixed`` spelling; truncating, and saturating or exact."""
+    """``ap_fixed`` / ``ap_ufixed`` spelling; truncating, and saturating or exact.
+
+    What has no bits gets one above the others: one below would take numbers that are to be cut off.
+    """
     fixed = fixed.envelope()
     width = max(int(fixed.width), 1)
     sign = "" if fixed.signed else "u"
-    return f"ap_{sign}fixed<{width},{int(fixed.integer)}{',AP_TRN,AP_SAT,0' if saturate else ''}>"
+    return f"ap_{sign}fixed<{width},{width - int(fixed.fraction)}{',AP_TRN,AP_SAT,0' if saturate else ''}>"
 
 
 def constant_type(values: npt.NDArray[np.floating]) -> str:
