@@ -13,6 +13,7 @@ from codesign.passes import Context
 from codesign.quantized import Quantized
 from codesign.store import Store
 from codesign.target import load_target
+from codesign.transpile._types import ap_type
 from codesign.transpile.hls4ml import Hls4ml
 from codesign.verify._hops import compare, hls4ml_outputs
 from tests.strategies import Layer, Network, Plan, build_network
@@ -209,3 +210,12 @@ def drawn(seed: int) -> Plan:
 @pytest.mark.parametrize("seed", range(30))
 def test_cpp_gives_the_references_integers_at_random(seed: int, tmp_path: Path) -> None:
     assert_exact(build_network(drawn(seed)), tmp_path)
+
+
+@pytest.mark.parametrize("fixed", [Fixed(False, 0, 0), Fixed(False, 0, -3), Fixed(True, 4, -2), Fixed(False, 1, 3)])
+def test_no_type_has_a_bit_below_its_format(fixed: Fixed) -> None:
+    """What has no bits too, as a floor of small numbers: it is a cast to a type."""
+    kind, numbers = ap_type(fixed).split("<")
+    width, integer = (int(number) for number in numbers.rstrip(">").split(","))
+    assert kind == ("ap_fixed" if fixed.signed else "ap_ufixed")
+    assert (width, width - integer) == ((fixed.width, fixed.fraction) if fixed.width else (1, 0))

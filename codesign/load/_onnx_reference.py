@@ -29,18 +29,16 @@ def reference_outputs(file: OnnxFile, output: str, inputs: Sequence[Array]) -> A
     """
     model = _whole(file, output)
     names = [info.name for info in file.inputs()]
-    fixed = any(info.type.tensor_type.shape.dim[0].dim_value == 1 for info in file.inputs())
-    step = 1 if fixed else len(inputs[0])
+    count = len(inputs[0])
+    step = max(info.type.tensor_type.shape.dim[0].dim_value for info in file.inputs()) or count
+    rows = np.arange(-(-count // step) * step) % count  # whole batches of the size that the file wants
     try:
         run = _with_quantizers(model, output) if _quantizers(model) else _with_onnxruntime(model, output)
-        batches = [
-            run({name: x[first : first + step] for name, x in zip(names, inputs, strict=True)})
-            for first in range(0, len(inputs[0]), step)
-        ]
+        batches = [run({name: x[own] for name, x in zip(names, inputs, strict=True)}) for own in rows.reshape(-1, step)]
     except Exception as error:  # executors raise anything at files that they don't like
         reason = str(error).strip().partition("\n")[0]
         raise InputError(str(file.path), f"cannot be run: {reason}", "a file that onnx's own tools run") from error
-    return np.concatenate([np.asarray(batch) for batch in batches])
+    return np.concatenate([np.asarray(batch) for batch in batches])[:count]
 
 
 def _whole(file: OnnxFile, output: str) -> onnx.ModelProto:

@@ -9,8 +9,8 @@ from codesign.graph import Graph
 from codesign.target import Target
 from codesign.transpile._backends import BACKENDS, BackendName, IoType, Strategy
 
-#: File of a project: for inputs and outputs, in order, which of the network's axes each of the firmware's is; and the
-#: compiler that its simulation takes.
+#: File of a project: for inputs and outputs, in order, which of the network's axes each of the firmware's is; the
+#: compiler that its simulation takes; and the backend and interface that it is made for.
 INTERFACE = "interface.json"
 
 

@@ -75,7 +75,8 @@ class Hls4ml(Firmware, Pass):
                         context.store.path(design.artifacts["qonnx"].digest).read_bytes()
                     )
                     converted, interface = convert(model, design.quantized, design.target, self, self.project, folder)
-                    write_project(converted, interface | {"compiler": compiler}, self.project, folder)
+                    more = {"compiler": compiler, "made_for": f"{self.backend}, {self.io_type}"}
+                    write_project(converted, interface | more, self.project, folder)
             except CodesignError:
                 raise
             except Exception as error:

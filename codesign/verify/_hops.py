@@ -150,7 +150,7 @@ def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes], 
     shapes = quantized.graph.shapes()
     sizes = [int(np.prod(shapes[name])) for name in quantized.graph.outputs]
     count = len(inputs[0].values)
-    ports: dict[str, list[list[int]]] = json.loads((folder / INTERFACE).read_text())
+    ports: dict[str, Any] = json.loads((folder / INTERFACE).read_text())
     given = [_permuted(codes.real(), axes) for codes, axes in zip(inputs, ports["inputs"], strict=True)]
     np.savez(work / "inputs.npz", *(values.reshape(count, -1) for values in given))
     command = [
@@ -166,10 +166,11 @@ def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes], 
     with np.load(work / "outputs.npz", allow_pickle=False) as found:
         flat = [found[name] for name in found]
     outputs: list[npt.NDArray[np.float64]] = []
-    for values, name, axes in zip(flat, quantized.graph.outputs, ports["outputs"], strict=True):
+    made: list[list[int]] = ports["outputs"]
+    for values, name, axes in zip(flat, quantized.graph.outputs, made, strict=True):
         shape = [shapes[name][axis] for axis in axes]
         outputs.append(_permuted(values.reshape(count, *shape), [axes.index(axis) for axis in range(len(axes))]))
-    return outputs, "C++ simulation"
+    return outputs, f"C++ simulation, {ports['made_for']}"
 
 
 def _permuted(values: npt.NDArray[np.float64], axes: Sequence[int]) -> npt.NDArray[np.float64]:

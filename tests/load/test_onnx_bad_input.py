@@ -144,6 +144,7 @@ CASES = [
     Case("groups that don't divide", convolution(group=5), ("'it' \\(Conv\\)", "5 groups")),
     Case("text for an attribute", convolution(group="two"), ("'it' \\(Conv\\)", "damaged|two")),
     Case("pooling that hangs over", one("MaxPool", "x", None, ("n", 1, 6, 6), kernel_shape=[2, 2], ceil_mode=1), ("ceil_mode",)),
+    Case("a name of two lines", changed(lambda m: setattr(m.graph.node[0], "name", "fc\nmodule evil;")), (r"'fc\\nmodule evil;'", "one line")),
     Case("a reshape over the batch", one("Reshape", "x s", {"s": np.array([2, 2])}), ("'it' \\(Reshape\\)", r"\[2, 2\]", "batch")),
     Case("a softmax over other axes", one("Softmax", "x", axis=0), ("'it' \\(Softmax\\)", "axis 0")),
     Case("no weights at all", one("Relu"), ("no layer with weights",)),
@@ -316,14 +317,15 @@ def assert_refuses(made: Project, words: str, code: int) -> None:
     assert beside() == before
 
 
-def test_a_batch_of_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_batch_of_fixed_size(size: int, tmp_path: Path) -> None:
     """Stands for any: it is no bad input, and check says what is done."""
-    made = project(tmp_path / "p", plain_mlp(shape=(1, 4)).SerializeToString())
+    made = project(tmp_path / "p", plain_mlp(shape=(size, 4)).SerializeToString())
     built = made.build("--until", "load")
     assert built.code == 0, built.err
     checked = run("check", str(made.folder / "net.onnx"), "--json")
     assert checked.code == 0
-    assert any(item["found"] == "batch size 1" and item["effect"] == "note" for item in json.loads(checked.out))
+    assert any(item["found"] == f"batch size {size}" and item["effect"] == "note" for item in json.loads(checked.out))
 
 
 def test_a_file_beside_a_torch_network(tmp_path: Path) -> None:

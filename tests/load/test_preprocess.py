@@ -75,6 +75,7 @@ def test_tables_of_neighbours_and_closures() -> None:
         (looked_up, r"indices from -\d+ to 63; wanted: 0 to 63; clip them"),
         (lambda w: ROUGH[w[:, :1]], "entries need more than 24 bits; wanted: fewer; round the entries"),
         (own_table, "make the table outside"),
+        (lambda w: w.astype(np.uint8), "conversion to uint8, in which numbers wrap around.*32 bits"),
         (counted, "gives other numbers than its calls as traced"),
         (lambda w: np.ones((64, 3)), "gave ndarray; wanted: arrays made from the words"),
         (lambda w, other: w, "of 2 arguments; wanted: 1, as the data has input arrays"),
