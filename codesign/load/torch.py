@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from codesign.design import Dataset, Design
+from codesign.directory import CACHE
 from codesign.errors import InputError, did_you_mean
 from codesign.graph import Graph
 from codesign.ops.softmax import Tables
@@ -121,10 +122,11 @@ def graph_for(
 
 
 def _importable(folder: Path) -> list[Path]:
-    """Python files of a folder and of the folders below it that can be packages (no hidden ones, no environments)."""
+    """Python files of a folder and of those below it that can be packages (none hidden, no environment, no build)."""
     found = list(folder.glob("*.py"))
     for below in folder.iterdir():
-        if below.is_dir() and below.name.isidentifier() and not (below / "pyvenv.cfg").exists():
+        own = any((below / name).exists() for name in ("pyvenv.cfg", CACHE))
+        if below.is_dir() and below.name.isidentifier() and not own:
             found += _importable(below)
     return found
 

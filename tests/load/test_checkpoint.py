@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from codesign.errors import InputError
 from codesign.load._checkpoint import check_finite, load_checkpoint
+from codesign.load.torch import Torch
 
 
 def network() -> nn.Sequential:
@@ -176,3 +177,16 @@ def test_the_safetensors_header_alone_decides(tmp_path: Path) -> None:
     module = network()
     load_checkpoint(module, path)
     assert torch.equal(module[2].bias, other_state()["2.bias"])
+
+
+def test_what_other_builds_wrote_is_no_part_of_the_network(tmp_path: Path) -> None:
+    """hls4ml's projects have Python files of their own."""
+    step = Torch(tmp_path / "model.py", "Net", tmp_path / "weights.safetensors")
+    for name in ("model.py", "layers/blocks.py", "out/hls4ml/tool.py", "out/.codesign/lock"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert {path.relative_to(tmp_path).as_posix() for path in step.files()} == {
+        "model.py",
+        "layers/blocks.py",
+        "weights.safetensors",
+    }
