@@ -71,7 +71,10 @@ class Rtl(Pass):
         context.progress("rtl: compared", 2, 2)
         if found.latency is None:
             raise ToolError("verify.rtl", "out_valid never rose", "an output for an input", f"log: {log}")
-        detail = f"Verilator {verilator.version}, pipelined, {found.latency} cycles; {found.cycles} cycles played"
+        cycles = f"{found.latency} cycles"
+        if found.latency != interface.stages:
+            cycles += f" where the project's interface.json says {interface.stages}"
+        detail = f"Verilator {verilator.version}, pipelined, {cycles}; {found.cycles} cycles played"
         count = len(next(iter(codes.values())).values)
         status = "differs" if found.mismatches else "exact"
         measures = {

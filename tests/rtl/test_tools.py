@@ -2,8 +2,10 @@
 
 import os
 import stat
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from codesign import tools
@@ -126,11 +128,33 @@ def test_yosys_is_called_with_relative_names(program, tmp_path: Path) -> None:
     ],
 )
 def test_a_simulation_that_fails_is_an_error(body: str, words: str, program, tmp_path: Path) -> None:
-    import numpy as np
-
     codes = [Codes(np.zeros((3, 2), np.int64), 0)]
     with pytest.raises(ToolError, match=words):
         play(program("player", body), INTERFACE, codes, codes, 0, tmp_path / "log", 0.5)
+
+
+@pytest.mark.parametrize("latency", [1, 2, 3, 4, 5])
+def test_outputs_at_another_time_than_promised_differ(latency: int, tmp_path: Path) -> None:
+    """A player that hands on what it gets; ``INTERFACE`` says 3 cycles."""
+    player = tmp_path / "player"
+    player.write_text(f"""#!{sys.executable}
+import numpy as np
+given = np.fromfile("cycles.bin", np.uint8).reshape(-1, 16)
+waiting, made = [np.zeros(16, np.uint8)] * {latency}, np.zeros_like(given)
+for cycle, row in enumerate(given):
+    made[cycle] = waiting[0]
+    flags = row[0]
+    row[0] = flags & 1
+    waiting = [*waiting[1:], row]
+    if flags & 2:
+        waiting = [np.zeros(16, np.uint8)] * {latency}
+made.tofile("out.bin")
+""")
+    player.chmod(0o755)
+    codes = [Codes(np.random.default_rng(0).integers(-8, 8, (300, 2)), 0)]
+    found = play(player, INTERFACE, codes, codes, 0, tmp_path / "log", 60)
+    assert found.latency == latency
+    assert (found.mismatches == 0) == (latency == INTERFACE.stages)
 
 
 def test_cells_are_counted_by_resource() -> None:
