@@ -81,5 +81,5 @@ class Rtl(Pass):
         if (total := sum(products.values())) > self.most_products:
             largest = max(products, key=lambda name: products[name])
             found = f"{total:,} products to unroll, {products[largest]:,} of them in layer {largest!r}"
-            step = "prune it, give it fewer positions, raise transpile.rtl.most_products, or use --flow hls4ml"
+            step = "give it fewer positions, raise transpile.rtl.most_products, or use --flow hls4ml"
             raise InputError("transpile.rtl", found, f"at most {self.most_products:,}", step)
