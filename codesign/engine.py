@@ -140,6 +140,7 @@ class Engine:
         depends |= {f"source {name}": digest for name, digest in source_digests(type(step).__module__).items()}
         depends |= {f"{name} version": distribution_version(name) for name in ("numpy", *step.distributions)}
         depends |= {f"{name} version": tools.version(name) for name in step.programs()}
+        depends |= {f"{name} version": said for name, said in step.versions().items()}
         depends["python version"] = platform.python_version()
         return depends | ({"seed": str(self.seed)} if step.seeded else {})
 

@@ -81,6 +81,14 @@ class Pass(ABC):
         """Programs that must be on PATH."""
         return ()
 
+    def versions(self) -> Mapping[str, str]:
+        """Which versions of tools that it looks for by itself the pass would use now, by tool.
+
+        Raises:
+            InputError: One is not there.
+        """
+        return {}
+
     def refuse(self, design: Design) -> None:  # noqa: B027  (most passes refuse nothing)
         """Raise if the pass will not be able to take what comes; asked before anything else is done with it.
 

@@ -12,7 +12,8 @@ def svg(rows: int, columns: int, size: tuple[float, float], draw: Callable[[Any]
         rows: Panels one below the other.
         columns: Panels side by side.
         size: Width and height in inches.
-        draw: Given the panels ``[rows][columns]`` (matplotlib axes, which carry no types), draws on them.
+        draw: Given the panels ``[rows][columns]`` (matplotlib axes, which carry no types), draws on them. Names that
+            users chose go through ``literal``.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -25,3 +26,8 @@ def svg(rows: int, columns: int, size: tuple[float, float], draw: Callable[[Any]
         draw(figure.subplots(rows, columns, squeeze=False))
         figure.savefig(content, format="svg", metadata={"Date": None})
     return content.getvalue()
+
+
+def literal(text: str) -> str:
+    """Text that is drawn as it is: between two ``$``, matplotlib would read a formula."""
+    return text.replace("$", r"\$")

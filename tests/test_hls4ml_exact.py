@@ -160,6 +160,21 @@ def test_cpp_gives_the_references_integers(name: str, tmp_path: Path) -> None:
     assert_exact(build_network(PLANS[name]), tmp_path)
 
 
+@pytest.mark.parametrize("tensor", ["network", "typename"])
+def test_an_input_called_as_something_else_is(tensor: str, tmp_path: Path) -> None:
+    """As the project itself, which the top function is, or by a word of C++."""
+    network = build_network(PLANS["one neuron of two bits, a sign that nothing needs"])
+    quantized = network.quantized
+    (before,) = quantized.graph.inputs
+    nodes = [
+        replace(node, inputs=tuple(tensor if name == before else name for name in node.inputs))
+        for node in quantized.graph.nodes
+    ]
+    graph = replace(quantized.graph, inputs={tensor: quantized.graph.inputs[before]}, nodes=tuple(nodes))
+    formats = {tensor if name == before else name: fixed for name, fixed in quantized.formats.items()}
+    assert_exact(replace(network, quantized=replace(quantized, graph=graph, formats=formats)), tmp_path)
+
+
 def test_weights_that_are_all_zero(tmp_path: Path) -> None:
     """A layer that pruning emptied still compiles, and passes its bias on."""
     network = build_network(PLANS["linear after linear"])

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from codesign.design import Artifact, Design
 from codesign.passes import Context, Pass
-from codesign.picture import svg
+from codesign.picture import literal, svg
 from codesign.sensitivity._ranking import Ranked, groups, ranking, unit
 
 
@@ -31,7 +31,7 @@ class Comparison(Pass):
                 for column, (name, found) in enumerate(metrics.items()):
                     axes = panels[row][column]
                     _points(axes, ranking(found, tensors))
-                    axes.set_title(f"{name}: {title}")
+                    axes.set_title(f"{literal(name)}: {title}")
                     axes.set_xlabel(unit(found))
 
         size = 3.4 * len(metrics) + 0.6, len(named) * (1.0 + 0.28 * longest)
@@ -45,7 +45,7 @@ def _points(plot: Any, places: list[Ranked]) -> None:
         plot.set_axis_off()
         plot.text(0.5, 0.5, "not measured", ha="center", va="center", transform=plot.transAxes)
         return
-    names = [place.tensor for place in places]
+    names = [literal(place.tensor) for place in places]
     figures, errors = [place.figure for place in places], [place.error for place in places]
     plot.errorbar(figures, names, xerr=errors, fmt="o", color="#4c72b0", ecolor="#222222", capsize=3)
     plot.margins(y=0.5 / len(places))

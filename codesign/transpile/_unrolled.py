@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from codesign.errors import InputError
 from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.transpile._alkaid import STATIC, RTLModel, write_verilog
@@ -29,13 +30,16 @@ def write_unrolled(
         clock_ns: The clock period.
         stage_ns: The longest delay of a pipeline stage, by alkaid's estimate.
         folder: Where the project goes.
+
+    Raises:
+        InputError: The top module's name is that of another one.
     """
     machine = RTLModel(circuit.logic, folder, top, latency_cutoff=stage_ns, clock_period=clock_ns).fsm
     (folder / "static").mkdir(parents=True)
-    for name, code in write_verilog(machine, f"{top}_core").items():
-        (folder / f"{name}.v").write_text(code)
     for source in sorted(STATIC.glob("*.v")):
         shutil.copyfile(source, folder / "static" / source.name)
+    for name, code in write_verilog(machine, f"{top}_core").items():
+        _write(folder, name, code)
     (given,), (made,) = machine.inp_signals, machine.out_signals
     shapes = graph.shapes()
     inputs = named_ports("in", {name: fixed.envelope() for name, fixed in circuit.inputs.items()}, shapes)
@@ -55,12 +59,19 @@ def write_unrolled(
     templates = Environment(  # noqa: S701  (Verilog and Markdown, not HTML)
         loader=PackageLoader("codesign", "transpile"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    (folder / f"{top}.v").write_text(templates.get_template("top.v.j2").render(values))
+    _write(folder, top, templates.get_template("top.v.j2").render(values))
     (folder / "LICENSES.md").write_text(templates.get_template("licenses.md.j2").render(values))
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.v"))
     found = Interface(top, tuple(files), clock_ns, made.schedule.bias, 1, tuple(inputs), tuple(outputs))
     found.write(folder)
     return found
+
+
+def _write(folder: Path, module: str, code: str) -> None:
+    if any(folder.rglob(f"{module}.v")):
+        found = f"{module!r}, a module that the project has already"
+        raise InputError("transpile.rtl, project", found, "a name of its own")
+    (folder / f"{module}.v").write_text(code)
 
 
 def named_ports(direction: str, formats: Mapping[str, Fixed], shapes: Mapping[str, tuple[int, ...]]) -> list[Port]:

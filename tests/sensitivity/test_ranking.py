@@ -1,7 +1,15 @@
 """Rankings and disagreements of scores made by hand."""
 
-from codesign.design import Score, Sensitivity
+from pathlib import Path
+from xml.etree import ElementTree
+
+from codesign.design import Design, Score, Sensitivity
+from codesign.graph import Graph, Node
+from codesign.ops.relu import Relu
+from codesign.passes import Context
 from codesign.sensitivity._ranking import Disagreement, Ranked, disagreements, groups, ranking, unit
+from codesign.sensitivity.comparison import Comparison
+from codesign.store import Store
 from tests.jets import loaded
 
 
@@ -79,3 +87,17 @@ def test_weights_are_compared_with_weights() -> None:
         "weights": [node.op.parameters()["weight"] for node in graph.weighted()],
         "activations": ["x", "relu1", "relu2", "relu3"],
     }
+
+
+def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
+    names = [r"x$\frac$", "a$b", "$", "$$", r"\$x$y\$"]
+    nodes = tuple(Node(f"relu{place}", Relu(), (name,), f"out{place}") for place, name in enumerate(names))
+    graph = Graph(dict.fromkeys(names, (2,)), tuple(node.output for node in nodes), nodes, {})
+    shown = groups(graph)["activations"]
+    metric = trace({name: (10.0**place, 0.1, 1) for place, name in enumerate(shown)})
+    store = Store(tmp_path)
+    design = Design({"graph": graph, "sensitivity": {"hessian_trace": metric}})
+    found = Comparison()(design, Context(store, tmp_path)).artifacts["sensitivity"]
+    written = "".join(ElementTree.fromstring(store.path(found.digest).read_bytes()).itertext())
+    assert shown == names
+    assert all(name in written for name in shown)
