@@ -32,6 +32,7 @@ class Subject:
         graph: The network in its final form; None if it can't be made.
         quantizers: Of its activations and weights, where the file has them.
         quantized: Names of all parameters that have one, biases included.
+        taken: Whether their bits are taken, not chosen anew.
         notices: What is changed on the way to the graph.
         refusals: Why there is no graph, or why passes to come don't take what was loaded.
         firmware: What hls4ml is asked for, for a file by itself its defaults; None if it is not asked.
@@ -43,6 +44,7 @@ class Subject:
     graph: Graph | None = None
     quantizers: dict[str, Quantizer] = field(default_factory=dict[str, Quantizer])
     quantized: frozenset[str] = frozenset()
+    taken: bool = True
     notices: tuple[str, ...] = ()
     refusals: tuple[Finding, ...] = ()
     firmware: Firmware | None = None
@@ -113,6 +115,7 @@ class Subject:
             graph=design.graph,
             quantizers=given,
             quantized=frozenset(given),
+            taken=any("given" in step.reads for step in steps),
             notices=tuple(design.notices.values()),
             refusals=tuple(refusals),
             firmware=firmware,

@@ -120,13 +120,33 @@ def test_a_dynamic_shape(shape: tuple[str | None, ...], tmp_path: Path) -> None:
     assert any("dynamic shape" in item.found for item in stops), stops
 
 
-def test_wide_sums(tmp_path: Path) -> None:
-    built = quantized_mlp()
+def wide(bits: int, fan_in: int, magnitude: float) -> onnx.ModelProto:
+    """Two layers; the first multiplies codes of so many bits, with weights that take the sign bit of their format."""
+    arrays = dense(sizes=(fan_in, 6, 3))
+    fine = {"sx": 2.0 ** (1 - bits), "sw1": 2.0 ** (1 - bits)}
+    built = quantized_mlp(fine, rounding="FLOOR", shape=("batch", fan_in))
     for item in built.graph.initializer:
         if item.name in ("nx", "nw1"):
-            item.CopyFrom(onnx.numpy_helper.from_array(np.float32(14), item.name))
-    seen = effects(found(saved(built, tmp_path / "net.onnx")))
-    assert any(text.startswith("sums of up to 30 bits") and effect == "note" for (_, text), effect in seen.items())
+            item.CopyFrom(onnx.numpy_helper.from_array(np.float32(bits), item.name))
+        if item.name == "w1":
+            item.CopyFrom(onnx.numpy_helper.from_array(np.full_like(arrays["w1"], -magnitude), item.name))
+    return built
+
+
+@pytest.mark.parametrize(
+    ("bits", "fan_in", "magnitude", "needed", "effect"),
+    [
+        (14, 4, 1, 28, "note"),  # 2**13 * 2**13 * 4
+        (24, 64, 1, 52, "note"),
+        (24, 128, 1, 53, "note"),
+        (24, 256, 1, 54, "stops"),
+        (24, 256, 0.5, 53, "note"),
+    ],
+)
+def test_wide_sums(bits: int, fan_in: int, magnitude: float, needed: int, effect: str, tmp_path: Path) -> None:
+    seen = effects(found(saved(wide(bits, fan_in, magnitude), tmp_path / "net.onnx")))
+    sums = {text: effect for (_, text), effect in seen.items() if text.startswith("sums")}
+    assert sums == {f"sums of up to {needed} bits": effect}
 
 
 def test_a_layer_over_the_unroll_limit(tmp_path: Path) -> None:
@@ -200,12 +220,17 @@ def test_the_flow_of_the_build_file_counts(tmp_path: Path) -> None:
 
 def test_a_file_by_itself_is_for_no_flow(tmp_path: Path) -> None:
     """hls4ml's defaults are assumed then, the finding says so, and it stops nothing."""
-    built = plain_mlp()
-    built.graph.node[-1].output[0] = "logits"
-    built.graph.node.append(helper.make_node("Tanh", ["logits"], ["y"], name="tanh"))
-    (item,) = [item for item in found(saved(built, tmp_path / "net.onnx")) if "hls4ml" in item.found]
+    nodes = [
+        node("MatMul", "x w1", "a", "fc1"),
+        node("Reshape", "a shape", "b", "four"),
+        node("Flatten", "b", "c", "flatten"),
+        node("MatMul", "c w2", "y", "fc2"),
+    ]
+    weights = {name: dense(sizes=(4, 6, 3))[name] for name in ("w1", "w2")}
+    path = saved(model(nodes, {**weights, "shape": np.array([-1, 1, 1, 2, 3])}), tmp_path / "net.onnx")
+    (item,) = [item for item in found(path) if "assumed" in item.action]
     assert item.effect == "note"
-    assert "(Vitis, io_parallel)" in item.found
+    assert item.found == "a tensor of shape [1, 1, 2, 3]"
     assert "Vitis and io_parallel are assumed" in item.action
 
 
