@@ -17,7 +17,9 @@ class Accumulators(Rule):
     def findings(self, subject: Subject) -> Iterator[Finding]:
         """One per layer."""
         graph, quantizers = subject.graph, subject.quantizers
-        for node in graph.weighted() if graph is not None and subject.taken else ():
+        if graph is None or not subject.taken:
+            return
+        for node in graph.weighted():
             weight, source = node.op.parameters()["weight"], graph.origin(node.inputs[0])
             if weight not in quantizers or source not in quantizers:
                 continue
@@ -34,7 +36,9 @@ class Accumulators(Rule):
 
 
 def _sum_bits(graph: Graph, node: Node, weight: Fixed, source: Fixed) -> int:
-    """Bits of the largest sum of products, as ``Quantized.accumulators`` has them; the bias is left out.
+    """Bits of the largest sum of products: at most those of ``Quantized.accumulators``.
+
+    The bias is left out: a build may still move it by half a step of the quantizer behind it, either way.
 
     Raises:
         InputError: A weight is no number.

@@ -18,7 +18,7 @@ from codesign.errors import InputError
 from codesign.passes import Context, Pass
 from codesign.pipeline import planned
 from codesign.target import load_target
-from tests.builds import MODEL, Project, make, run
+from tests.builds import MODEL, Project, make, make_given, run, samples
 from tests.load.onnx_nets import dense, model, node, plain_mlp, quantized_mlp, saved
 
 FILES = Path(__file__).parent.parent / "load" / "onnx_files"
@@ -120,7 +120,7 @@ def test_a_dynamic_shape(shape: tuple[str | None, ...], tmp_path: Path) -> None:
     assert any("dynamic shape" in item.found for item in stops), stops
 
 
-def wide(bits: int, fan_in: int, magnitude: float) -> onnx.ModelProto:
+def wide(bits: int, fan_in: int, magnitude: float, bias: float = 0) -> onnx.ModelProto:
     """Two layers; the first multiplies codes of so many bits, with weights that take the sign bit of their format."""
     arrays = dense(sizes=(fan_in, 6, 3))
     fine = {"sx": 2.0 ** (1 - bits), "sw1": 2.0 ** (1 - bits)}
@@ -130,6 +130,8 @@ def wide(bits: int, fan_in: int, magnitude: float) -> onnx.ModelProto:
             item.CopyFrom(onnx.numpy_helper.from_array(np.float32(bits), item.name))
         if item.name == "w1":
             item.CopyFrom(onnx.numpy_helper.from_array(np.full_like(arrays["w1"], -magnitude), item.name))
+        if item.name == "b1":
+            item.CopyFrom(onnx.numpy_helper.from_array(np.full_like(arrays["b1"], bias), item.name))
     return built
 
 
@@ -147,6 +149,18 @@ def test_wide_sums(bits: int, fan_in: int, magnitude: float, needed: int, effect
     seen = effects(found(saved(wide(bits, fan_in, magnitude), tmp_path / "net.onnx")))
     sums = {text: effect for (_, text), effect in seen.items() if text.startswith("sums")}
     assert sums == {f"sums of up to {needed} bits": effect}
+
+
+@pytest.mark.parametrize(("fan_in", "bias", "code"), [(64, 1, 0), (128, 0, 0), (256, 0, 2)])
+def test_wide_sums_stop_the_builds_that_they_are_said_to(fan_in: int, bias: float, code: int, tmp_path: Path) -> None:
+    made = make_given(tmp_path / "p")
+    saved(wide(24, fan_in, 1, bias), made.folder / "net.onnx")
+    x, y = samples()
+    made.write_data(np.tile(x, fan_in // x.shape[1]) / 8, y)
+    assert bool(stops(made)) == bool(code)
+    outcome = made.build("--until", "finetune")
+    assert outcome.code == code, outcome.err
+    assert bool(code) == ("layer 'fc1': a sum of 54 bits" in outcome.err)
 
 
 def test_a_layer_over_the_unroll_limit(tmp_path: Path) -> None:
