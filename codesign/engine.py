@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, cast, get_type_hints
 from codesign import tools
 from codesign.design import COLLECTIONS, Design
 from codesign.errors import CodesignError
-from codesign.passes import Context, Pass, Progress, apply
+from codesign.passes import Context, Pass, Progress, apply, to_ask
 from codesign.sources import distribution_version, source_digests
 from codesign.store import Store, digest_bytes, digest_file, digest_json, read_json, write_whole
 from codesign.typed import adapter
@@ -92,14 +92,12 @@ class Engine:
 
     def _ask(self, steps: Sequence[Pass], fields: Fields, asked: set[str]) -> None:
         """Let passes to come refuse what has been found, once, as soon as it is there."""
-        for step in steps:
-            if step.name not in asked and step.early and all(name in fields for name in step.early):
-                asked.add(step.name)
-                try:
-                    step.refuse(decode({name: fields[name] for name in step.early}, self.store))
-                except CodesignError as error:
-                    error.add_note(f"in pass {step.name}, asked beforehand")
-                    raise
+        for step in to_ask(steps, fields, asked):
+            try:
+                step.refuse(decode({name: fields[name] for name in step.early}, self.store))
+            except CodesignError as error:
+                error.add_note(f"in pass {step.name}, asked beforehand")
+                raise
 
     def step(self, step: Pass, fields: Fields) -> tuple[Fields, PassRun]:
         """Run one pass, or take its result from the cache."""

@@ -14,8 +14,10 @@ from codesign.errors import InputError
 
 Rounding = Literal["floor", "nearest_even"]
 
+#: Mantissa bits of the float types an integer computation may ride on.
+FLOAT32_BITS, FLOAT64_BITS = 24, 53
 #: Widest format handled: a float64 holds every code of it exactly.
-MAX_WIDTH = 53
+MAX_WIDTH = FLOAT64_BITS
 
 
 @dataclass(frozen=True, eq=False)

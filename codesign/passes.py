@@ -6,7 +6,7 @@ or name a class under the entry point group ``codesign.passes`` of another packa
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -122,6 +122,20 @@ class Pass(ABC):
 def stage(name: str) -> str:
     """The stage of a pass's name."""
     return name.split(".")[0]
+
+
+def to_ask(steps: Sequence[Pass], present: Container[str], asked: set[str]) -> Iterator[Pass]:
+    """Passes whose turn it is to refuse the design: all that they look at is there for the first time.
+
+    Args:
+        steps: Passes that have not run.
+        present: Fields of the design that are there.
+        asked: Names of passes that had their turn; grows.
+    """
+    for step in steps:
+        if step.name not in asked and step.early and all(name in present for name in step.early):
+            asked.add(step.name)
+            yield step
 
 
 def apply(step: Pass, design: Design, context: Context) -> Mapping[str, object]:

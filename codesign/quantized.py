@@ -8,12 +8,9 @@ import numpy as np
 
 from codesign.arrays import Bits, FloatArray, IntArray
 from codesign.errors import ContractError, InputError
-from codesign.fixed import Codes, Fixed, quantize, requantize
+from codesign.fixed import FLOAT64_BITS, Codes, Fixed, quantize, requantize
 from codesign.graph import Graph, Node
 from codesign.interval import Interval
-
-#: Mantissa bits of the float types an integer computation may ride on.
-FLOAT32_BITS, FLOAT64_BITS = 24, 53
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from codesign.export._writer import QONNX_DOMAIN, Writer
 from codesign.finetune._network import exact_outputs, exact_type
-from codesign.fixed import Codes, Fixed
-from codesign.quantized import FLOAT32_BITS, FLOAT64_BITS, Quantized
+from codesign.fixed import FLOAT32_BITS, FLOAT64_BITS, Codes, Fixed
+from codesign.quantized import Quantized
 from codesign.torch_forward import to_tensors
 from codesign.verify._hops import qonnx_outputs
 from tests.strategies import Layer, Network, Plan, build_network, exact_values, plans

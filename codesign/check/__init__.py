@@ -27,12 +27,12 @@ def rules() -> dict[str, type[Rule]]:
 
 
 def findings(subject: Subject) -> list[Finding]:
-    """What all rules find, the gravest first; what stopped the import only where no rule says the same of its node.
+    """What all rules find, the gravest first, and what was refused; the import's only where no rule names its node.
 
     Args:
         subject: The model, as far as it could be read.
     """
     found = [finding for kind in rules().values() for finding in kind().findings(subject)]
-    named = {finding.where for finding in found if finding.effect == "stops"}
+    named = {finding.where for finding in found if finding.effect == "stops" and subject.graph is None}
     found += [finding for finding in subject.refusals if finding.where not in named]
     return sorted(dict.fromkeys(found), key=lambda finding: ORDER.index(finding.effect))

@@ -1,7 +1,7 @@
 """The model that is checked, as far as it can be read."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,13 +9,13 @@ import onnx
 
 from codesign.check._finding import Finding
 from codesign.design import Design
-from codesign.errors import InputError
+from codesign.errors import CodesignError, InputError, ToolError
 from codesign.given import Quantizer
 from codesign.graph import Graph
 from codesign.load._onnx_ends import network_inputs, network_output
 from codesign.load._onnx_file import OnnxFile
 from codesign.load._onnx_order import needed_nodes
-from codesign.passes import Context, Pass, stage
+from codesign.passes import Context, Pass, stage, to_ask
 from codesign.store import Store
 from codesign.target import Target
 from codesign.transpile._firmware import Firmware
@@ -32,9 +32,10 @@ class Subject:
         graph: The network in its final form; None if it can't be made.
         quantizers: Of its activations and weights, where the file has them.
         quantized: Names of all parameters that have one, biases included.
+        taken: Whether their bits are taken, not chosen anew.
         notices: What is changed on the way to the graph.
-        refusals: Why there is no graph.
-        firmware: What hls4ml is asked for; None if nothing says so, or nothing is.
+        refusals: Why there is no graph, or why passes to come don't take what was loaded.
+        firmware: What hls4ml is asked for, for a file by itself its defaults; None if it is not asked.
     """
 
     target: Target
@@ -43,6 +44,7 @@ class Subject:
     graph: Graph | None = None
     quantizers: dict[str, Quantizer] = field(default_factory=dict[str, Quantizer])
     quantized: frozenset[str] = frozenset()
+    taken: bool = True
     notices: tuple[str, ...] = ()
     refusals: tuple[Finding, ...] = ()
     firmware: Firmware | None = None
@@ -63,7 +65,7 @@ class Subject:
         from codesign.load._onnx_settle import settle
 
         file = OnnxFile.read(path)
-        subject = cls(target, file, output=output)
+        subject = cls(target, file, output=output, firmware=Firmware())
         try:
             shapes = [tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim)[1:] for info in file.inputs()]
             graph, layers = Importer(file, network_inputs(file, shapes), network_output(file, output)).run()
@@ -90,31 +92,45 @@ class Subject:
 
     @classmethod
     def of_passes(cls, steps: Sequence[Pass], target: Target) -> "Subject":
-        """The network that a build file loads.
+        """The network that a build file loads, and what each pass says of it that a build asks beforehand.
 
         Args:
             steps: Its passes.
             target: The hardware.
         """
-        design = Design({"target": target})
+        design, asked = Design({"target": target}), set[str]()
         firmware = next((step for step in steps if isinstance(step, Firmware)), None)
+        refusals: list[Finding] = []
         with tempfile.TemporaryDirectory() as folder:
             try:
-                for step in (step for step in steps if stage(step.name) == "load"):
-                    design = step(design, Context(Store(Path(folder)), Path(folder)))
+                for index, step in enumerate(steps):
+                    refusals += _refused(steps[index:], design, asked)
+                    if stage(step.name) == "load":
+                        design = step(design, Context(Store(Path(folder)), Path(folder)))
             except InputError as error:
-                return cls(target, refusals=(refusal(error),), firmware=firmware)
+                return cls(target, refusals=(refusal(error), *refusals), firmware=firmware)
         given = design.given if design.has("given") else {}
         return cls(
             target,
             graph=design.graph,
             quantizers=given,
             quantized=frozenset(given),
+            taken=any("given" in step.reads for step in steps),
             notices=tuple(design.notices.values()),
+            refusals=tuple(refusals),
             firmware=firmware,
         )
 
 
-def refusal(error: InputError) -> Finding:
+def _refused(steps: Sequence[Pass], design: Design, asked: set[str]) -> Iterator[Finding]:
+    """What passes to come refuse, each asked once."""
+    for step in to_ask(steps, vars(design), asked):
+        try:
+            step.refuse(Design({name: getattr(design, name) for name in step.early}))
+        except (InputError, ToolError) as error:
+            yield refusal(error)
+
+
+def refusal(error: CodesignError) -> Finding:
     """What an error says, as a finding."""
     return Finding("stops", error.where, error.found, error.wanted, error.next_step or "change the model")

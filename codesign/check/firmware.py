@@ -5,23 +5,24 @@ from dataclasses import replace
 
 from codesign.check._finding import Finding, Rule
 from codesign.check._subject import Subject, refusal
-from codesign.transpile._firmware import Firmware as Asked
 
 
 class Firmware(Rule):
     """Every layer that can't go through hls4ml with the backend and interface that the build file asks for.
 
-    Where none does, with those of the flow hls4ml, and the finding says so.
+    An ONNX file by itself asks for none: hls4ml's defaults are assumed, the finding says so, and stops nothing.
     """
 
     def findings(self, subject: Subject) -> Iterator[Finding]:
         """One per layer."""
         from codesign.transpile._allowed import refusals
 
-        asked = subject.firmware or Asked()
-        for error in refusals(subject.graph, asked.backend, asked.io_type) if subject.graph is not None else ():
+        asked = subject.firmware
+        if asked is None or subject.graph is None:
+            return
+        assumed = f"{asked.backend} and {asked.io_type} are assumed: give a build file that has others"
+        for error in refusals(subject.graph, asked.backend, asked.io_type):
             found = refusal(error)
-            if subject.firmware is None:
-                what = f"{asked.backend} and {asked.io_type} are assumed: give a build file that has others"
-                found = replace(found, action=f"{found.action}; {what}")
+            if subject.file is not None:
+                found = replace(found, effect="note", action=f"{found.action}; {assumed}")
             yield found

@@ -1,5 +1,6 @@
 """The report as one document: `report.json`, and its Markdown for people."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
@@ -51,14 +52,18 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
 def markdown(report: Mapping[str, Any]) -> str:
     """The report for people, from the same numbers."""
     loader = PackageLoader("codesign", "report")
-    # Markdown, not HTML: cells are escaped by the filter below.
+    # Markdown, not HTML: names and sentences that come from outside are escaped by the filter `cell`.
     environment = Environment(
         loader=loader, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
     )
-    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
-    for words in (amount, span, with_error):
+    for words in (amount, cell, span, with_error):
         cast(dict[str, Any], environment.filters)[words.__name__] = words
     return environment.get_template("report.md.j2").render(report)
+
+
+def cell(text: object) -> str:
+    """A text as words of one line of Markdown: no table, code, HTML or heading begins in it."""
+    return re.sub(r"([\\`|<#])", r"\\\1", " ".join(str(text).splitlines()))
 
 
 def _measure(name: str, item: Mapping[str, Any]) -> dict[str, Any]:

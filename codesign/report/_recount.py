@@ -16,6 +16,7 @@ from onnx import numpy_helper
 from codesign.allocate.costs import Activation, Counted, Part
 from codesign.allocate.costs._ways import Step, additions, ways
 from codesign.errors import ContractError
+from codesign.fixed import FLOAT32_BITS
 
 #: Operation kinds of nodes with weights, and the axis of their weights that tells output channels apart.
 WEIGHTED = {"MatMul": ("linear", 1), "Conv": ("conv", 0)}
@@ -23,7 +24,6 @@ WEIGHTED = {"MatMul": ("linear", 1), "Conv": ("conv", 0)}
 MOVES = ("Flatten", "Pad", "Reshape", "Resize", "Slice", "Transpose")
 #: Starts the metadata property with the widths of each channel of a weight, a JSON list, before the weight's name.
 WIDTHS = "widths:"
-FLOAT32_BITS = 24
 
 Values = npt.NDArray[Any]
 

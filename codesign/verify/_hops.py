@@ -15,8 +15,8 @@ from codesign.arrays import FloatArray
 from codesign.design import Check, Trained
 from codesign.errors import ContractError
 from codesign.export._writer import QONNX_DOMAIN
-from codesign.fixed import Codes
-from codesign.quantized import FLOAT32_BITS, Quantized
+from codesign.fixed import FLOAT32_BITS, Codes
+from codesign.quantized import Quantized
 from codesign.transpile._firmware import INTERFACE
 
 #: Longest time that a simulation of the test split may take.

@@ -2,8 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import onnx
@@ -11,8 +13,12 @@ import pytest
 from onnx import helper
 
 from codesign.check import Finding, Rule, Subject, findings, rules
+from codesign.design import Design
+from codesign.errors import InputError
+from codesign.passes import Context, Pass
+from codesign.pipeline import planned
 from codesign.target import load_target
-from tests.builds import MODEL, make, run
+from tests.builds import MODEL, Project, make, make_given, run, samples
 from tests.load.onnx_nets import dense, model, node, plain_mlp, quantized_mlp, saved
 
 FILES = Path(__file__).parent.parent / "load" / "onnx_files"
@@ -114,13 +120,47 @@ def test_a_dynamic_shape(shape: tuple[str | None, ...], tmp_path: Path) -> None:
     assert any("dynamic shape" in item.found for item in stops), stops
 
 
-def test_wide_sums(tmp_path: Path) -> None:
-    built = quantized_mlp()
+def wide(bits: int, fan_in: int, magnitude: float, bias: float = 0) -> onnx.ModelProto:
+    """Two layers; the first multiplies codes of so many bits, with weights that take the sign bit of their format."""
+    arrays = dense(sizes=(fan_in, 6, 3))
+    fine = {"sx": 2.0 ** (1 - bits), "sw1": 2.0 ** (1 - bits)}
+    built = quantized_mlp(fine, rounding="FLOOR", shape=("batch", fan_in))
     for item in built.graph.initializer:
         if item.name in ("nx", "nw1"):
-            item.CopyFrom(onnx.numpy_helper.from_array(np.float32(14), item.name))
-    seen = effects(found(saved(built, tmp_path / "net.onnx")))
-    assert any(text.startswith("sums of up to 30 bits") and effect == "note" for (_, text), effect in seen.items())
+            item.CopyFrom(onnx.numpy_helper.from_array(np.float32(bits), item.name))
+        if item.name == "w1":
+            item.CopyFrom(onnx.numpy_helper.from_array(np.full_like(arrays["w1"], -magnitude), item.name))
+        if item.name == "b1":
+            item.CopyFrom(onnx.numpy_helper.from_array(np.full_like(arrays["b1"], bias), item.name))
+    return built
+
+
+@pytest.mark.parametrize(
+    ("bits", "fan_in", "magnitude", "needed", "effect"),
+    [
+        (14, 4, 1, 28, "note"),  # 2**13 * 2**13 * 4
+        (24, 64, 1, 52, "note"),
+        (24, 128, 1, 53, "note"),
+        (24, 256, 1, 54, "stops"),
+        (24, 256, 0.5, 53, "note"),
+    ],
+)
+def test_wide_sums(bits: int, fan_in: int, magnitude: float, needed: int, effect: str, tmp_path: Path) -> None:
+    seen = effects(found(saved(wide(bits, fan_in, magnitude), tmp_path / "net.onnx")))
+    sums = {text: effect for (_, text), effect in seen.items() if text.startswith("sums")}
+    assert sums == {f"sums of up to {needed} bits": effect}
+
+
+@pytest.mark.parametrize(("fan_in", "bias", "code"), [(64, 1, 0), (128, 0, 0), (256, 0, 2)])
+def test_wide_sums_stop_the_builds_that_they_are_said_to(fan_in: int, bias: float, code: int, tmp_path: Path) -> None:
+    made = make_given(tmp_path / "p")
+    saved(wide(24, fan_in, 1, bias), made.folder / "net.onnx")
+    x, y = samples()
+    made.write_data(np.tile(x, fan_in // x.shape[1]) / 8, y)
+    assert bool(stops(made)) == bool(code)
+    outcome = made.build("--until", "finetune")
+    assert outcome.code == code, outcome.err
+    assert bool(code) == ("layer 'fc1': a sum of 54 bits" in outcome.err)
 
 
 def test_a_layer_over_the_unroll_limit(tmp_path: Path) -> None:
@@ -170,21 +210,76 @@ def test_every_unsupported_call_of_a_torch_network_is_named(tmp_path: Path) -> N
     assert "layers 'erf', 'sin', 'erf_1': unsupported operations" in made.build().err
 
 
-def test_the_backend_of_the_build_file_counts(tmp_path: Path) -> None:
-    """Without a flow to hls4ml, what is assumed is said."""
+def stops(made: Project, *options: str) -> list[str]:
+    """What `codesign check` says of a build file that stops a build."""
+    outcome = run("check", str(made.file), "--json", *options)
+    found = [f"{item['found']}; {item['action']}" for item in json.loads(outcome.out) if item["effect"] == "stops"]
+    assert outcome.code == bool(found), outcome.err
+    return found
+
+
+def test_the_flow_of_the_build_file_counts(tmp_path: Path) -> None:
+    """What hls4ml does not make stops a build that ends there, with its backend, and no other; all of it is named."""
     made = make(tmp_path / "p")
-    made.write_model(MODEL.replace("self.relu1(self.fc1(x))", "self.relu1(self.fc1(x)).tanh()"))
+    made.write_model(
+        MODEL.replace("self.relu1(self.fc1(x))", "self.relu1(self.fc1(x).clamp(-1, 1)).clamp(max=2)"),
+    )
+    oneapi = ("--flow", "hls4ml", "--set", "transpile.backend=oneAPI", "--set", "transpile.io_type=io_stream")
+    said = [item for item in stops(made, *oneapi) if "an operation 'clip'" in item]
+    assert len(said) == 2
+    assert all("(oneAPI, io_stream)" in item and "assumed" not in item for item in said)
+    assert stops(made, "--flow", "qonnx") == []
+    assert stops(made, "--flow", "hls4ml") == []
 
-    def said(*options: str) -> list[str]:
-        items = json.loads(run("check", str(made.file), "--json", *options).out)
-        return [f"{item['found']}; {item['action']}" for item in items if item["effect"] == "stops"]
 
-    (plain,) = said()
-    assert "(Vitis, io_parallel)" in plain
-    assert "Vitis and io_parallel are assumed" in plain
-    (asked,) = said("--flow", "hls4ml", "--set", "transpile.io_type=io_stream")
-    assert "(Vitis, io_stream)" in asked
-    assert "assumed" not in asked
+def test_a_file_by_itself_is_for_no_flow(tmp_path: Path) -> None:
+    """hls4ml's defaults are assumed then, the finding says so, and it stops nothing."""
+    nodes = [
+        node("MatMul", "x w1", "a", "fc1"),
+        node("Reshape", "a shape", "b", "four"),
+        node("Flatten", "b", "c", "flatten"),
+        node("MatMul", "c w2", "y", "fc2"),
+    ]
+    weights = {name: dense(sizes=(4, 6, 3))[name] for name in ("w1", "w2")}
+    path = saved(model(nodes, {**weights, "shape": np.array([-1, 1, 1, 2, 3])}), tmp_path / "net.onnx")
+    (item,) = [item for item in found(path) if "assumed" in item.action]
+    assert item.effect == "note"
+    assert item.found == "a tensor of shape [1, 1, 2, 3]"
+    assert "Vitis and io_parallel are assumed" in item.action
+
+
+def test_what_the_flow_rtl_refuses_stops_its_builds_alone(tmp_path: Path) -> None:
+    pytest.importorskip("alkaid")
+    made, options = make(tmp_path / "p"), ("--flow", "rtl", "--set", "transpile.rtl.most_products=3")
+    (said,) = stops(made, *options)
+    assert "products to unroll" in said
+    built = made.build(*options)
+    assert built.code == 2
+    assert said.split(";")[0] in built.err
+    assert stops(made, "--flow", "rtl") == []
+
+
+@dataclass(frozen=True)
+class Never(Pass):
+    """A pass of another package, which takes no network."""
+
+    name: ClassVar[str] = "transpile.never"
+    early: ClassVar[tuple[str, ...]] = ("graph", "target")
+
+    def refuse(self, design: Design) -> None:
+        """Whatever it is."""
+        raise InputError("layer 'relu1'", f"a network of {len(design.graph.nodes)} nodes", "none", design.target.name)
+
+    def run(self, design: Design, context: Context) -> Mapping[str, object]:
+        """Never."""
+        raise NotImplementedError
+
+
+def test_every_pass_is_asked_what_it_refuses(tmp_path: Path) -> None:
+    steps, target = planned(make(tmp_path / "p").file, flow="qonnx")
+    assert [item for item in findings(Subject.of_passes(steps, target)) if item.effect == "stops"] == []
+    (item,) = [item for item in findings(Subject.of_passes([*steps, Never()], target)) if item.effect == "stops"]
+    assert (item.where, item.found, item.action) == ("layer 'relu1'", "a network of 3 nodes", target.name)
 
 
 def test_options_of_a_build_for_an_onnx_file(tmp_path: Path) -> None:
