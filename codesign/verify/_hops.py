@@ -117,6 +117,10 @@ def _run_float64(model: onnx.ModelProto, inputs: Mapping[str, FloatArray]) -> di
             info.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
     for item in [item for item in graph.initializer if item.data_type == onnx.TensorProto.FLOAT]:
         item.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(item).astype(np.float64), item.name))
+    for node in graph.node:
+        for item in node.attribute:  # back from whole numbers
+            if node.op_type == "Cast" and item.i == onnx.TensorProto.FLOAT:
+                item.i = onnx.TensorProto.DOUBLE
     evaluator: Any = ReferenceEvaluator(model, new_ops=[Quant, Gather])
     outputs = [info.name for info in graph.output]
     found = evaluator.run(outputs, {name: np.asarray(x, np.float64) for name, x in inputs.items()})
