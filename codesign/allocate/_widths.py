@@ -112,4 +112,5 @@ def _known(name: str, allowed: Mapping[str, object], where: str) -> None:
 
 
 def span(bits: tuple[int, int]) -> range:
+    """All widths from the fewest bits to the most."""
     return range(bits[0], bits[1] + 1)
