@@ -266,7 +266,11 @@ def _measures(report: Mapping[str, Any], kind: str) -> Table:
     table.add_column("measure")
     table.add_column("value", justify="right")
     table.add_column("unit")
-    for row in report["measures"]:
-        if row["kind"] == kind:
-            table.add_row(escape(row["name"]), amount(row["value"]), row["unit"])
+    rows = [row for row in report["measures"] if row["kind"] == kind]
+    if any(row["limit"] for row in rows):
+        table.add_column("target", justify="right")
+    for row in rows:
+        limit = row["limit"]
+        target = [f"at {'least' if limit['least'] else 'most'} {amount(limit['value'])}"] if limit else []
+        table.add_row(escape(row["name"]), amount(row["value"]), row["unit"], *target)
     return table

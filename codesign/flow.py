@@ -179,6 +179,7 @@ def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> l
                 raise InputError(f"pass {step.name}", found, "an existing file")
         for program in step.programs():
             tools.find(program)
+        step.versions()  # a tool that is missing is missed at once
     return steps
 
 

@@ -125,17 +125,19 @@ def stage(name: str) -> str:
 
 
 def to_ask(steps: Sequence[Pass], present: Container[str], asked: set[str]) -> Iterator[Pass]:
-    """Passes whose turn it is to refuse the design: all that they look at is there for the first time.
+    """Passes whose turn it is to refuse the design: all that they look at is there, and no pass before changes it.
 
     Args:
         steps: Passes that have not run.
         present: Fields of the design that are there.
         asked: Names of passes that had their turn; grows.
     """
+    changed: set[str] = set()
     for step in steps:
-        if step.name not in asked and step.early and all(name in present for name in step.early):
+        if step.name not in asked and step.early and all(n in present and n not in changed for n in step.early):
             asked.add(step.name)
             yield step
+        changed.update(step.writes)
 
 
 def apply(step: Pass, design: Design, context: Context) -> Mapping[str, object]:

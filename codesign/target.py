@@ -1,11 +1,14 @@
 """What the chip and the trigger allow: TOML files in ``targets/`` or of the user's own."""
 
 from dataclasses import dataclass
-from math import inf
+from math import floor, inf
 from pathlib import Path
 
 from codesign.errors import InputError
 from codesign.shipped import read_shipped, shipped_path
+
+#: Quotients of decimal periods that should be whole come out this much too small at most.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -18,9 +21,13 @@ class Target:
         part: The vendor's part number.
         clock_ns: Clock period.
         initiation_interval_ns: Time between two inputs.
-        lut, ff, dsp, bram_36k: Resources that the network may use.
         sources: Where the numbers are from.
+        lut, ff, dsp, bram_36k: Resources that the network may use; None for what an ASIC does not have.
+        area_um2: Area of standard cells that the network may use; None for an FPGA.
+        liberty: Liberty file of an ASIC's standard cells, relative to the target's file; empty for an FPGA.
         latency_ns: Longest time from input to output; None if the trigger sets none.
+        adder_ns: Time of one level of adders, with its carry chain and the wire to the next.
+        register_ns: What a register takes of a clock period.
     """
 
     name: str
@@ -28,17 +35,52 @@ class Target:
     part: str
     clock_ns: float
     initiation_interval_ns: float
-    lut: int
-    ff: int
-    dsp: int
-    bram_36k: int
     sources: tuple[str, ...]
+    lut: int | None = None
+    ff: int | None = None
+    dsp: int | None = None
+    bram_36k: int | None = None
+    area_um2: float | None = None
+    liberty: str = ""
     latency_ns: float | None = None
+    adder_ns: float = 1.0
+    register_ns: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("clock_ns", "initiation_interval_ns", "lut", "ff", "dsp", "bram_36k"):
-            if not 0 <= getattr(self, name) < inf or (name.endswith("_ns") and getattr(self, name) == 0):
-                raise InputError(f"target {self.name!r}, {name}", f"{getattr(self, name)}", "a positive number")
+        for name in ("clock_ns", "initiation_interval_ns", "latency_ns", "adder_ns", "area_um2"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < inf:
+                raise InputError(f"target {self.name!r}, {name}", f"{value}", "a positive number")
+        for name in ("lut", "ff", "dsp", "bram_36k"):
+            value = getattr(self, name)
+            if value is None and not self.liberty:
+                raise InputError(f"target {self.name!r}, {name}", "missing", "a whole number, or liberty for an ASIC")
+            if value is not None and value < 0:
+                raise InputError(f"target {self.name!r}, {name}", f"{value}", "a positive number, or 0")
+        if not 0 <= self.register_ns < self.clock_ns:
+            raise InputError(
+                f"target {self.name!r}, register_ns", f"{self.register_ns}", f"less than clock_ns, {self.clock_ns:g}"
+            )
+
+    @property
+    def levels_per_cycle(self) -> int:
+        """Levels of adders that fit into a clock period; at least 1."""
+        return max(1, floor((self.clock_ns - self.register_ns) / self.adder_ns + ROUNDING))
+
+    @property
+    def fmax_mhz(self) -> float:
+        """The clock frequency."""
+        return 1000 / self.clock_ns
+
+    @property
+    def latency_cycles(self) -> int | None:
+        """Whole clock cycles in the longest latency."""
+        return None if self.latency_ns is None else floor(self.latency_ns / self.clock_ns + ROUNDING)
+
+    @property
+    def initiation_interval_cycles(self) -> int:
+        """Whole clock cycles between two inputs."""
+        return floor(self.initiation_interval_ns / self.clock_ns + ROUNDING)
 
 
 def load_target(name: str, folder: Path) -> Target:

@@ -331,8 +331,8 @@ def rtl_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
 #: Passes of the flow rtl, whose tools take their time.
 RTL = ("transpile.rtl", "verify.rtl", "synthesize.yosys")
 
-#: Passes that need data of another kind, and are run twice in tests of their own.
-ELSEWHERE = ("verify.anomaly",)
+#: Passes that need data of another kind, or that these flows do not have, and are run in tests of their own.
+ELSEWHERE = ("verify.anomaly", "transpile.retarget")
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ class Subject:
             try:
                 for index, step in enumerate(steps):
                     refusals += _refused(steps[index:], design, asked)
-                    if stage(step.name) == "load":
+                    if stage(step.name) == "load" or set(step.reads) == {"target"}:
                         design = step(design, Context(Store(Path(folder)), Path(folder)))
             except InputError as error:
                 return cls(target, refusals=(refusal(error), *refusals), firmware=firmware)

@@ -40,7 +40,7 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
             "front": front["points"],
             "uniform": [{"weight_bits": int(bits), **point} for bits, point in front["uniform"].items()],
         },
-        "measures": [_measure(name, item) for name, item in sorted(fields["measures"].items())],
+        "measures": [_measure(name, item, report["limits"]) for name, item in sorted(fields["measures"].items())],
         "checks": [_check(item) for item in fields["checks"].values()],
         "notices": list(fields.get("notices", {}).values()),
         "passes": [asdict(run) for run in runs],
@@ -66,8 +66,15 @@ def cell(text: object) -> str:
     return re.sub(r"([\\`|<#])", r"\\\1", " ".join(str(text).splitlines()))
 
 
-def _measure(name: str, item: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": name, "value": item["value"], "unit": item["unit"], "kind": item["kind"], "pass": item["by"]}
+def _measure(name: str, item: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "value": item["value"],
+        "unit": item["unit"],
+        "kind": item["kind"],
+        "pass": item["by"],
+        "limit": limits.get(name),
+    }
 
 
 def _check(item: Mapping[str, Any]) -> dict[str, Any]:

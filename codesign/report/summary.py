@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from codesign.describe import amount
 from codesign.design import Design, Measure, Sensitivity
 from codesign.passes import Context, Pass
+from codesign.report._limits import exceeded, limits
 from codesign.sensitivity._ranking import disagreements, groups, ranking, unit
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 class Summary(Pass):
     """Gather accuracy, layers, measures and checks into the report; costs are recounted from the QONNX file.
 
-    The report says what failed: a budget that is exceeded, a check that differs.
+    The report says what failed: a budget that is exceeded, a check that differs, a limit of the target's that a number
+    which is no estimate doesn't keep.
     """
 
     reads: ClassVar[tuple[str, ...]] = (
@@ -56,12 +58,15 @@ class Summary(Pass):
                 failures.append(
                     f"{name} {amount(total)} is more than the {amount(point.costs[name])} that was allocated"
                 )
+        held = limits(design.target, design.measures)
+        failures += exceeded(held, design.measures, design.target)
         report = {
             "quality": _quality(design.measures),
             "input": _input(design),
             "sensitivity": _sensitivity(design),
             "layers": _layers(design, counted.parts, costs),
             "costs": {name: cost.unit for name, cost in costs.items()},
+            "limits": {name: {"value": limit.value, "least": limit.least} for name, limit in held.items()},
             "failures": failures,
         }
         return {"measures": measures, "report": report}

@@ -39,11 +39,8 @@ class Yosys(Pass):
         return {YOSYS.name: YOSYS.find().said}
 
     def refuse(self, design: Design) -> None:
-        """A part that Yosys doesn't know is refused before anything is trained, and so is a machine without Yosys."""
-        from codesign.synthesize._yosys import find_yosys
-
+        """A part that Yosys doesn't know is refused before anything is trained."""
         self._family(design.target)
-        find_yosys()
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Synthesize, count."""
@@ -61,8 +58,10 @@ class Yosys(Pass):
         context.progress("yosys: counted", 1, 1)
         counts = resources(FAMILIES[name], cells)
         unit = f"{{}} ({name}, Yosys {yosys.version})"
+        # Counts for another family than the target's are not held against its limits.
+        end = "" if name == family_of(design.target.part) else f"_of_{name}"
         measures = {
-            f"yosys_{resource}": Measure(float(count), unit.format(UNITS[resource]), "synthesized", self.name)
+            f"yosys_{resource}{end}": Measure(float(count), unit.format(UNITS[resource]), "synthesized", self.name)
             for resource, count in counts.items()
         }
         notice = (

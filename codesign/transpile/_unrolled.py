@@ -18,9 +18,7 @@ from codesign.transpile._circuit import Circuit
 from codesign.transpile._interface import Interface, Port
 
 
-def write_unrolled(
-    circuit: Circuit, graph: Graph, top: str, clock_ns: float, stage_ns: float, folder: Path
-) -> Interface:
+def write_unrolled(circuit: Circuit, graph: Graph, top: str, clock_ns: float, levels: int, folder: Path) -> Interface:
     """Write the project.
 
     Args:
@@ -28,13 +26,13 @@ def write_unrolled(
         graph: For names and shapes.
         top: Name of the top module.
         clock_ns: The clock period.
-        stage_ns: The longest delay of a pipeline stage, by alkaid's estimate.
+        levels: Most levels of adders in a pipeline stage; alkaid counts tables and comparisons as parts of one.
         folder: Where the project goes.
 
     Raises:
         InputError: The top module's name is that of another one.
     """
-    machine = RTLModel(circuit.logic, folder, top, latency_cutoff=stage_ns, clock_period=clock_ns).fsm
+    machine = RTLModel(circuit.logic, folder, top, latency_cutoff=levels, clock_period=clock_ns).fsm
     (folder / "static").mkdir(parents=True)
     for source in sorted(STATIC.glob("*.v")):
         shutil.copyfile(source, folder / "static" / source.name)

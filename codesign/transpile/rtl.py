@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from math import inf
 from typing import ClassVar
 
 from codesign.capture import output_to
@@ -22,12 +21,12 @@ class Rtl(Pass):
 
     Args:
         project: Name of the project and of its top module; a Verilog identifier that is no keyword.
-        stage_ns: Longest delay of a pipeline stage by alkaid's estimate, in ns; 0 for the target's clock period.
+        stage_levels: Levels of adders in a pipeline stage; 0 for as many as the target's clock period holds.
         most_products: Most products with weights in one input, positions counted; more is refused.
     """
 
     project: str = "network"
-    stage_ns: float = 0.0
+    stage_levels: int = 0
     most_products: int = 200_000
 
     reads: ClassVar[tuple[str, ...]] = ("quantized", "target")
@@ -37,8 +36,8 @@ class Rtl(Pass):
 
     def __post_init__(self) -> None:
         require_verilog_name("transpile.rtl, project", self.project)
-        if not 0 <= self.stage_ns < inf:
-            raise InputError("transpile.rtl, stage_ns", f"{self.stage_ns}", "a number of ns, or 0 for the clock period")
+        if self.stage_levels < 0:
+            raise InputError("transpile.rtl, stage_levels", f"{self.stage_levels}", "1 or more, or 0 for the target's")
         if find_spec("alkaid") is None:
             raise InputError("transpile.rtl", "alkaid is not installed", "", "pip install 'codesign[rtl]'")
 
@@ -51,7 +50,8 @@ class Rtl(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Trace, write."""
-        log, clock_ns = context.work / "rtl.log", design.target.clock_ns
+        log, target = context.work / "rtl.log", design.target
+        levels = self.stage_levels or target.levels_per_cycle
         context.progress("rtl: tracing", 0, 2)
         with context.store.scratch() as scratch:
             try:
@@ -62,7 +62,7 @@ class Rtl(Pass):
                     circuit = trace_network(design.quantized)
                     context.progress("rtl: writing Verilog", 1, 2)
                     graph, folder = design.quantized.graph, scratch / "project"
-                    write_unrolled(circuit, graph, self.project, clock_ns, self.stage_ns or clock_ns, folder)
+                    write_unrolled(circuit, graph, self.project, target.clock_ns, levels, folder)
             except CodesignError:
                 raise
             except Exception as error:

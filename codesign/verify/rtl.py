@@ -29,7 +29,6 @@ class Rtl(Pass):
 
     reads: ClassVar[tuple[str, ...]] = ("dataset", "quantized", "artifacts.rtl")
     writes: ClassVar[tuple[str, ...]] = ("checks", "measures")
-    early: ClassVar[tuple[str, ...]] = ("graph",)
     seeded: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -45,12 +44,6 @@ class Rtl(Pass):
         from codesign.verify._verilator import VERILATOR
 
         return {VERILATOR.name: VERILATOR.find().said}
-
-    def refuse(self, design: Design) -> None:
-        """Without Verilator, nothing needs to begin."""
-        from codesign.verify._verilator import find_verilator
-
-        find_verilator()
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Compile, play, compare."""

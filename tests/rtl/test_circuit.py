@@ -164,5 +164,5 @@ def test_constants_that_do_not_fit_are_refused() -> None:
 def test_options_are_checked() -> None:
     with pytest.raises(InputError, match="Verilog identifier"):
         Rtl(project="1st")
-    with pytest.raises(InputError, match="stage_ns"):
-        Rtl(stage_ns=-1.0)
+    with pytest.raises(InputError, match="stage_levels"):
+        Rtl(stage_levels=-1)

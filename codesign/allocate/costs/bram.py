@@ -39,6 +39,6 @@ class Bram(Cost):
         reuse = self.hardware.reuse_factor
         return float(blocks(part.weight_bits * -(-part.weights // reuse), min(reuse, part.weights)))
 
-    def limit(self) -> float:
+    def limit(self) -> float | None:
         """Blocks that the network may use."""
-        return float(self.hardware.target.bram_36k)
+        return self.hardware.target.bram_36k

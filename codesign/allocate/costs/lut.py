@@ -21,6 +21,6 @@ class Lut(Cost):
         """LUTs of its multipliers and adders."""
         return MultiplierLut(self.hardware).part(part) + AdderLut(self.hardware).part(part)
 
-    def limit(self) -> float:
+    def limit(self) -> float | None:
         """LUTs that the network may use."""
-        return float(self.hardware.target.lut)
+        return self.hardware.target.lut

@@ -1,0 +1,49 @@
+"""`transpile.retarget`: from here on the design is for another chip, in flows that know how to go to one alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from codesign.design import Design
+from codesign.passes import Context, Pass
+from codesign.shipped import shipped_path
+from codesign.synthesize._families import family_of
+from codesign.target import Target, load_target
+
+
+@dataclass(frozen=True)
+class Retarget(Pass):
+    """Set the target of the passes that follow, unless the build's own is of the same family of chips.
+
+    Bits were chosen for the build's target; what comes after is made for, and held against, this one.
+
+    Args:
+        target: A shipped target's name, or a path to a TOML file.
+    """
+
+    target: Path
+
+    reads: ClassVar[tuple[str, ...]] = ("target",)
+    writes: ClassVar[tuple[str, ...]] = ("target", "notices")
+
+    def files(self) -> tuple[Path, ...]:
+        """The target's file."""
+        return (shipped_path("target", self._name, Path()),)
+
+    def run(self, design: Design, context: Context) -> Mapping[str, object]:
+        """Read the target, compare families."""
+        own, other = design.target, load_target(self._name, Path())
+        if _technology(own) == _technology(other):
+            return {"target": own, "notices": {}}
+        notice = f"bits were chosen for the target {own.name}; from {self.name} on everything is for {other.name}"
+        return {"target": other, "notices": {self.name: notice}}
+
+    @property
+    def _name(self) -> str:
+        """A name in a build file has the file's folder before it, as paths have."""
+        return str(self.target) if self.target.suffix == ".toml" else self.target.name
+
+
+def _technology(target: Target) -> str:
+    return "standard cells" if target.liberty else str(family_of(target.part))
