@@ -97,6 +97,9 @@ class Subject:
         Args:
             steps: Its passes.
             target: The hardware.
+
+        Raises:
+            InputError: The data can't be read.
         """
         design, asked = Design({"target": target}), set[str]()
         firmware = next((step for step in steps if isinstance(step, Firmware)), None)
@@ -108,6 +111,8 @@ class Subject:
                     if stage(step.name) == "load" or set(step.reads) == {"target"}:
                         design = step(design, Context(Store(Path(folder)), Path(folder)))
             except InputError as error:
+                if not design.has("dataset"):
+                    raise
                 return cls(target, refusals=(refusal(error), *refusals), firmware=firmware)
         given = design.given if design.has("given") else {}
         return cls(
@@ -133,4 +138,5 @@ def _refused(steps: Sequence[Pass], design: Design, asked: set[str]) -> Iterator
 
 def refusal(error: CodesignError) -> Finding:
     """What an error says, as a finding."""
-    return Finding("stops", error.where, error.found, error.wanted, error.next_step or "change the model")
+    of_model = error.where.startswith(("layer ", "node "))
+    return Finding("stops", error.where, error.found, error.wanted, error.next_step or "change the model" * of_model)

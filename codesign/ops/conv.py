@@ -22,6 +22,8 @@ from codesign.ops.op import Detail, OnnxCall, Op, QonnxWriter, Shape, SquaredGra
 if TYPE_CHECKING:
     from torch import Tensor
 
+#: Most numbers that are laid out for products at once, 64 MiB of them.
+MOST_ELEMENTS = 2**23
 #: Of the functions, in torch's order.
 OPTIONS = ("weight", "bias", "stride", "padding", "dilation", "groups")
 
@@ -134,7 +136,7 @@ class Conv(Op):
         return float((sums * 2.0 ** (finest - fraction) + np.abs(bias.values) * 2.0 ** (finest - own)).max())
 
     def _convolve(self, x: Values, weight: Values) -> Values:
-        """Products of one kernel element at a time, summed.
+        """One product of matrices per group, of the weights with what every position sees.
 
         Args:
             x: ``[batch, in_channels, *axes]``.
@@ -143,11 +145,16 @@ class Conv(Op):
         Returns:
             ``[batch, out_channels, *positions]``.
         """
-        grouped = weight.reshape(self.groups, -1, weight.shape[1], prod(self.windows.kernel))
-        total: Values = np.zeros(1, x.dtype)
-        for index, met in enumerate(self.windows.elements(x)):
-            total = total + grouped[..., index] @ met.reshape(len(x), self.groups, weight.shape[1], -1)
-        return total.reshape(len(x), len(weight), *self.windows.positions(x.shape[2:]))
+        positions = self.windows.positions(x.shape[2:])
+        grouped = weight.reshape(self.groups, len(weight) // self.groups, -1)
+
+        def convolved(samples: Values) -> Values:
+            seen = np.stack(list(self.windows.elements(samples)), 2)
+            return grouped @ seen.reshape(len(samples), self.groups, grouped.shape[2], -1)
+
+        at_once = max(1, MOST_ELEMENTS // (grouped.shape[2] * self.groups * prod(positions)))
+        made = [convolved(x[start : start + at_once]) for start in range(0, max(len(x), 1), at_once)]
+        return np.concatenate(made).reshape(len(x), len(weight), *positions)
 
     def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
         """One Conv node."""

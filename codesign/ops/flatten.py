@@ -33,24 +33,22 @@ class Flatten(Op):
     onnx_types: ClassVar[tuple[str, ...]] = ("Flatten",)
 
     @classmethod
-    def from_torch(cls, call: TorchCall) -> Flatten | Reshape:
+    def from_torch(cls, call: TorchCall) -> Flatten | Reshape | Identity:
         """From the module, the function or the method; the batch axis stays."""
         given = call.options("start_dim", "end_dim")
         start, end = given.get("start_dim", 0), given.get("end_dim", -1)
         if start in (0, -len(call.shapes[0]) - 1):
             raise InputError(f"layer {call.path!r}", f"flatten of axes {start} to {end}", "axes 1 to -1")
         (first, last), shape = call.axes((start, end)), call.shapes[0]
-        if (first, last) == (0, len(shape) - 1):
-            return cls()
-        return Reshape((*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
+        return reshaped(shape, (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
 
     @classmethod
-    def from_onnx(cls, call: OnnxCall) -> Flatten:
+    def from_onnx(cls, call: OnnxCall) -> Flatten | Reshape | Identity:
         """From ``Flatten`` of all axes but the batch."""
         axis = call.attributes.get("axis", 1)
         if axis not in (1, -len(call.shapes[0])):
             raise call.refused(f"flatten from axis {axis}", "axis 1")
-        return cls()
+        return reshaped(call.shapes[0], (prod(call.shapes[0]),))
 
     def shape(self, name: str, inputs: list[Shape], parameters: Mapping[str, FloatArray]) -> Shape:
         """One axis with all elements."""
@@ -194,7 +192,7 @@ def _from_view(call: TorchCall) -> Flatten | Reshape | Identity:
     if len(others) == 1 and others[0] not in (-1, count := prod(call.shapes[0])):
         found = f"{others[0]} features from a tensor of shape {list(call.shapes[0])}"
         raise InputError(f"layer {call.path!r}", found, f"{count}")
-    return Flatten() if len(others) == 1 else reshaped(call.shapes[0], _whole(others, prod(call.shapes[0])))
+    return reshaped(call.shapes[0], _whole(others, prod(call.shapes[0])))
 
 
 def _whole(sizes: Shape, count: int) -> Shape:
