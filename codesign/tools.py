@@ -5,12 +5,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from codesign.errors import InputError, ToolError
 
 #: How to get a program, by its name.
-INSTALL = {"g++": "install a C++ compiler (Debian, Ubuntu: apt-get install g++)"}
+INSTALL = {
+    "g++": "install a C++ compiler (Debian, Ubuntu: apt-get install g++)",
+    "ghdl": "install it (Debian, Ubuntu: apt-get install ghdl), or set transpile.rtl.language to verilog",
+}
 
 
 def find(program: str) -> Path:
@@ -70,6 +74,7 @@ def run(
     log: Path,
     timeout_s: float,
     environment: Mapping[str, str] | None = None,
+    output: Path | None = None,
 ) -> None:
     """Run a tool to its end; what it prints is appended to the log.
 
@@ -79,6 +84,7 @@ def run(
         log: File for its standard output and error.
         timeout_s: Seconds after which it is killed.
         environment: Its whole environment; None to hand on this process's.
+        output: File for its standard output, written anew; None for the log.
 
     Raises:
         InputError: The program is not on PATH.
@@ -86,10 +92,10 @@ def run(
     """
     program = Path(command[0]).name
     argv = [str(find(str(command[0]))), *(str(part) for part in command[1:])]
-    with log.open("ab") as out:
+    with log.open("ab") as said, output.open("wb") if output else nullcontext(said) as out:
         try:
             result = subprocess.run(
-                argv, cwd=cwd, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                argv, cwd=cwd, stdout=out, stderr=said, stdin=subprocess.DEVNULL,
                 timeout=timeout_s, check=False, env=environment,
             )  # fmt: skip
         except OSError as error:

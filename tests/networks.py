@@ -272,3 +272,23 @@ def build_network(plan: Plan) -> Network:
             raise
         reject()  # a sum too wide to be exact, or a table with too many entries
     return Network(plan, graph, network, quantized)
+
+
+def drawn(seed: int) -> Plan:
+    """A plan from a seed: every operation that there is, bits per tensor and per channel."""
+    random = np.random.default_rng(seed)
+
+    def points(low: int, high: int, count: int) -> tuple[tuple[int, int], ...]:
+        return tuple((int(random.integers(low, high)), int(random.integers(-2, 5))) for _ in range(count))
+
+    return Plan(
+        int(random.integers(1, 3)),
+        tuple(str(stage) for stage in random.choice(STAGES, random.integers(1, 4))),
+        str(random.choice(["flatten", "mean", "sum"])),
+        tuple(bool(random.integers(2)) for _ in range(3)),
+        points(2, 9, 3),
+        points(2, 11, 3),
+        Fixed(bool(random.integers(2)), *points(2, 11, 1)[0]),
+        seed,
+        points(2, 9, 3) if seed % 2 else (),
+    )

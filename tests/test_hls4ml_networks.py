@@ -20,29 +20,9 @@ from codesign.transpile._allowed import PARALLEL, require_allowed
 from codesign.transpile._backends import IoType
 from codesign.transpile.hls4ml import Hls4ml
 from codesign.verify._hops import compare, hls4ml_outputs
-from tests.networks import STAGES, Apply, Plan, Residual, build_network, last_axis
+from tests.networks import STAGES, Apply, Plan, Residual, build_network, drawn, last_axis
 from tests.strategies import spread_values
 from tests.test_hls4ml_exact import VITIS, converted
-
-
-def drawn(seed: int) -> Plan:
-    """A plan from a seed: every operation that there is, bits per tensor and per channel."""
-    random = np.random.default_rng(seed)
-
-    def points(low: int, high: int, count: int) -> tuple[tuple[int, int], ...]:
-        return tuple((int(random.integers(low, high)), int(random.integers(-2, 5))) for _ in range(count))
-
-    return Plan(
-        int(random.integers(1, 3)),
-        tuple(str(stage) for stage in random.choice(STAGES, random.integers(1, 4))),
-        str(random.choice(["flatten", "mean", "sum"])),
-        tuple(bool(random.integers(2)) for _ in range(3)),
-        points(2, 9, 3),
-        points(2, 11, 3),
-        Fixed(bool(random.integers(2)), *points(2, 11, 1)[0]),
-        seed,
-        points(2, 9, 3) if seed % 2 else (),
-    )
 
 
 def assert_exact(quantized: Quantized, inputs: list[np.ndarray], folder: Path, step: Hls4ml = VITIS) -> None:

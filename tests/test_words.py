@@ -7,8 +7,9 @@ import pytest
 
 from codesign import tools
 from codesign.errors import InputError, ToolError
-from codesign.transpile._alkaid import STATIC
+from codesign.transpile._alkaid import static_files
 from codesign.transpile._hls4ml import c_names
+from codesign.transpile._interface import SUFFIXES
 from codesign.transpile._words import ALKAID_MODULES, CPP_KEYWORDS, CPP_WORDS, VERILOG_KEYWORDS
 from codesign.transpile.hls4ml import Hls4ml
 from codesign.transpile.rtl import Rtl
@@ -61,12 +62,20 @@ def test_projects_of_hls4ml(name: str) -> None:
     assert Hls4ml(project="module").project == "module"
 
 
-@pytest.mark.parametrize("name", ["module", "wire", "input", "logic", "logic0", "logic12", *sorted(ALKAID_MODULES)])
+@pytest.mark.parametrize("name", ["module", "wire", "input", "logic", *sorted(ALKAID_MODULES)])
 def test_projects_of_alkaid(name: str) -> None:
     with pytest.raises(InputError, match=r"transpile\.rtl, project: .*; wanted: a Verilog identifier of its own"):
         Rtl(project=name)
-    assert Rtl(project="logical").project == "logical"
+    assert Rtl(project="signal").project == "signal"
+
+
+@pytest.mark.parametrize("name", ["Signal", "work", "architecture", "a__b", "_a", "a_", "1a", *sorted(ALKAID_MODULES)])
+def test_projects_in_vhdl(name: str) -> None:
+    with pytest.raises(InputError, match=r"transpile\.rtl, project: .*; wanted: a VHDL identifier"):
+        Rtl(project=name, language="vhdl")
+    assert Rtl(project="module", language="vhdl").project == "module"
 
 
 def test_modules_that_alkaid_brings() -> None:
-    assert {path.stem for path in STATIC.glob("*.v")} == ALKAID_MODULES
+    for language in SUFFIXES:
+        assert {path.stem for path in static_files(language)} == ALKAID_MODULES

@@ -45,6 +45,7 @@ class Yosys(Pass):
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Synthesize, count."""
         from codesign.synthesize._yosys import count_cells, find_yosys
+        from codesign.transpile._ghdl import as_verilog
         from codesign.transpile._interface import Interface
 
         yosys, name, log = find_yosys(), self._family(design.target), context.work / "yosys.log"
@@ -52,7 +53,8 @@ class Yosys(Pass):
         with context.store.scratch() as scratch:
             project = scratch / "project"
             context.store.take_out(design.artifacts["rtl"].digest, project, folder=True)
-            interface, commands = Interface.read(project), [FAMILIES[name].command]
+            interface = as_verilog(Interface.read(project), project, log, self.timeout_s)
+            commands = [FAMILIES[name].command]
             cells, file = count_cells(yosys, interface, project, commands, log, self.timeout_s)
             digest = context.store.put(file.read_bytes())
         context.progress("yosys: counted", 1, 1)

@@ -3,13 +3,19 @@
 Whatever writes a project with this file and these ports can be verified and synthesized, however it is built inside.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 from codesign.fixed import Fixed
 from codesign.ops.op import Shape
 from codesign.typed import adapter
 
+#: The languages of a project, with the ends of its files' names.
+HdlName = Literal["verilog", "vhdl"]
+SUFFIXES: Mapping[HdlName, str] = MappingProxyType({"verilog": ".v", "vhdl": ".vhd"})
 #: Its name in the project's folder.
 INTERFACE = "interface.json"
 
@@ -62,7 +68,7 @@ class Interface:
 
     Args:
         top: The top module.
-        files: Verilog files, relative to the project.
+        files: Verilog files, or VHDL files, relative to the project.
         clock_ns: The clock period that it was made for.
         stages: Clock cycles from an input to its output, as its maker has it.
         initiation_interval: Clock cycles from one input to the next.
@@ -76,6 +82,11 @@ class Interface:
     initiation_interval: int
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+
+    @property
+    def language(self) -> HdlName:
+        """What the files are written in."""
+        return "vhdl" if self.files[0].endswith(SUFFIXES["vhdl"]) else "verilog"
 
     def write(self, folder: Path) -> None:
         """Write the file into a project's folder."""

@@ -1,8 +1,9 @@
-"""A fully unrolled, pipelined design: one input per clock, as Verilog by alkaid with a top module around it."""
+"""A fully unrolled, pipelined design: one input per clock, as Verilog or VHDL by alkaid with a top module around it."""
 
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from codesign.errors import InputError
 from codesign.fixed import Fixed
 from codesign.graph import Graph
-from codesign.transpile._alkaid import STATIC, RTLModel, write_verilog
+from codesign.transpile._alkaid import RTLModel, static_files, write_modules
 from codesign.transpile._circuit import Circuit
-from codesign.transpile._interface import Interface, Port
+from codesign.transpile._interface import SUFFIXES, HdlName, Interface, Port
 
 
-def write_unrolled(circuit: Circuit, graph: Graph, top: str, clock_ns: float, levels: int, folder: Path) -> Interface:
+def write_unrolled(
+    circuit: Circuit,
+    graph: Graph,
+    top: str,
+    clock_ns: float,
+    levels: int,
+    folder: Path,
+    language: HdlName = "verilog",
+) -> Interface:
     """Write the project.
 
     Args:
@@ -28,20 +37,24 @@ def write_unrolled(circuit: Circuit, graph: Graph, top: str, clock_ns: float, le
         clock_ns: The clock period.
         levels: Most levels of adders in a pipeline stage; alkaid counts tables and comparisons as parts of one.
         folder: Where the project goes.
+        language: What it is written in.
 
     Raises:
         InputError: The top module's name is that of another one.
     """
     machine = RTLModel(circuit.logic, folder, top, latency_cutoff=levels, clock_period=clock_ns).fsm
+    suffix = SUFFIXES[language]
     (folder / "static").mkdir(parents=True)
-    for source in sorted(STATIC.glob("*.v")):
+    for source in static_files(language):
         shutil.copyfile(source, folder / "static" / source.name)
-    for name, code in write_verilog(machine, f"{top}_core").items():
-        _write(folder, name, code)
+    for name, code in write_modules(machine, f"{top}_core", language, top).items():
+        _write(folder, f"{name}{suffix}", code)
     (given,), (made,) = machine.inp_signals, machine.out_signals
     shapes = graph.shapes()
     inputs = named_ports("in", {name: fixed.envelope() for name, fixed in circuit.inputs.items()}, shapes)
     outputs = named_ports("out", circuit.outputs, shapes)
+    if language == "vhdl":  # which does not tell upper case from lower
+        inputs, outputs = ([replace(port, name=port.name.lower()) for port in ports] for ports in (inputs, outputs))
     values = {
         "top": top,
         "stages": made.schedule.bias,
@@ -53,37 +66,39 @@ def write_unrolled(circuit: Circuit, graph: Graph, top: str, clock_ns: float, le
         "in_bits": given.width,
         "out_bits": made.width,
         "alkaid": version("alkaid"),
+        "suffix": suffix,
     }
     templates = Environment(  # noqa: S701  (Verilog and Markdown, not HTML)
         loader=PackageLoader("codesign", "transpile"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    _write(folder, top, templates.get_template("top.v.j2").render(values))
+    _write(folder, f"{top}{suffix}", templates.get_template(f"top{suffix}.j2").render(values))
     (folder / "LICENSES.md").write_text(templates.get_template("licenses.md.j2").render(values))
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.v"))
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob(f"*{suffix}"))
     found = Interface(top, tuple(files), clock_ns, made.schedule.bias, 1, tuple(inputs), tuple(outputs))
     found.write(folder)
     return found
 
 
-def _write(folder: Path, module: str, code: str) -> None:
-    if any(folder.rglob(f"{module}.v")):
-        found = f"{module!r}, a module that the project has already"
+def _write(folder: Path, file: str, code: str) -> None:
+    if any(folder.rglob(file)):
+        found = f"{Path(file).stem!r}, a module that the project has already"
         raise InputError("transpile.rtl, project", found, "a name of its own")
-    (folder / f"{module}.v").write_text(code)
+    (folder / file).write_text(code)
 
 
 def named_ports(direction: str, formats: Mapping[str, Fixed], shapes: Mapping[str, tuple[int, ...]]) -> list[Port]:
     """A port for each tensor, in one format for all its elements, of at least one bit.
 
-    It is called after the tensor, with single underscores, as Verilator spells double ones otherwise in C++.
+    It is called after the tensor, with single underscores, as Verilator spells double ones otherwise in C++. No two
+    names differ in upper and lower case alone.
     """
     taken = {"valid"}  # beside the ports of tensors
     ports: list[Port] = []
     for index, (tensor, fixed) in enumerate(formats.items()):
         name = re.sub(r"[\W_]+", "_", tensor, flags=re.ASCII).strip("_") or "tensor"
-        while name in taken:
+        while name.lower() in taken:
             name = f"{name}_{index}"
-        taken.add(name)
+        taken.add(name.lower())
         width = max(int(fixed.width), 1)
         integer = width - int(fixed.fraction)
         ports.append(Port(f"{direction}_{name}", tensor, shapes[tensor], bool(fixed.signed), width, integer))
@@ -104,19 +119,21 @@ def _taken(ports: list[Port], formats: list[Fixed], precisions: Any) -> Iterator
             place += bits
 
 
-def _placed(ports: list[Port], precisions: Any) -> Iterator[tuple[str, int, list[str]]]:
-    """For each element of the outputs: the port, its lowest bit there, and what stands there, highest bits first."""
+def _placed(ports: list[Port], precisions: Any) -> Iterator[tuple[str, int, int, str, int]]:
+    """What the bits of the outputs are: port, lowest bit there, how many bits, and what: ``bits`` from a place on,
+    copies of the one ``bit`` at a place, or ``zeros``.
+    """
     place, elements = 0, iter(precisions)
     for port in ports:
         for index in range(port.elements):
             signed, before, behind = next(elements)
-            bits, zeros = signed + before + behind, -behind
-            kept = max(min(bits, port.width - zeros), 0)
-            filled = port.width - kept - zeros if kept else port.width
-            parts = [f"made[{place} +: {kept}]"] if kept else []
-            if filled:
-                parts.insert(0, f"{{{filled}{{made[{place + bits - 1}]}}}}" if signed and kept else f"{filled}'d0")
-            if kept and zeros:
-                parts.append(f"{zeros}'d0")
-            yield port.name, index * port.width, parts
+            bits, lowest = signed + before + behind, index * port.width
+            kept = max(min(bits, port.width + behind), 0)
+            zeros = -behind if kept else 0
+            parts = [("zeros", 0, zeros), ("bits", place, kept)]
+            parts.append(("bit" if signed and kept else "zeros", place + bits - 1, port.width - zeros - kept))
+            for what, source, count in parts:
+                if count:
+                    yield port.name, lowest, count, what, source
+                lowest += count
             place += bits

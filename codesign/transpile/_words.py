@@ -1,8 +1,7 @@
 """Words that a project, or a name in it, must not be called: those of the languages, and files of the makers' own."""
 
-import re
-
 from codesign.errors import InputError
+from codesign.transpile._interface import HdlName
 
 _CPP = """
 alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t char32_t class co_await
@@ -40,7 +39,18 @@ vectored virtual void wait wait_order wand weak weak0 weak1 while wildcard wire 
 """
 #: Keywords of SystemVerilog (IEEE 1800-2017, annex B), which those of Verilog are among.
 VERILOG_KEYWORDS = frozenset(_VERILOG.split())
-#: Modules that alkaid brings; those of its stages are called ``logic`` and a number.
+_VHDL = """
+abs access after alias all and architecture array assert assume assume_guarantee attribute begin block body buffer bus
+case component configuration constant context cover default disconnect downto else elsif end entity exit fairness file
+for force function generate generic group guarded if impure in inertial inout is label library linkage literal loop map
+mod nand new next nor not null of on open or others out package parameter port postponed procedure process property
+protected pure range record register reject release rem report restrict restrict_guarantee return rol ror select
+sequence severity shared signal sla sll sra srl strong subtype then to transport type unaffected units until use
+variable vmode vprop vunit wait when while with xnor xor
+"""
+#: Keywords of VHDL (IEEE 1076-2008, 15.10), and the libraries that every design sees.
+VHDL_KEYWORDS = frozenset(_VHDL.split()) | {"ieee", "std", "work"}
+#: Modules that alkaid brings.
 ALKAID_MODULES = frozenset({"binop", "multiplier", "mux", "negative", "shift_adder", "ternary_adder"})
 
 
@@ -53,14 +63,19 @@ def require_c_name(where: str, name: str) -> None:
     _require(where, name, "a C identifier", name in CPP_WORDS | HLS4ML_FILES)
 
 
-def require_verilog_name(where: str, name: str) -> None:
-    """The same of a project of alkaid's, and Verilog.
+def require_hdl_name(where: str, name: str, language: HdlName) -> None:
+    """The same of a project of alkaid's, in the language that it is written in.
 
     Raises:
         InputError: With what may be called so.
     """
-    taken = name in VERILOG_KEYWORDS | ALKAID_MODULES or re.fullmatch(r"logic\d+", name)
-    _require(where, name, "a Verilog identifier", bool(taken))
+    if language == "verilog":
+        _require(where, name, "a Verilog identifier", name in VERILOG_KEYWORDS | ALKAID_MODULES)
+        return
+    wanted = "a VHDL identifier"
+    if name.startswith("_") or name.endswith("_") or "__" in name:
+        raise InputError(where, repr(name), f"{wanted}, with single underscores between other characters")
+    _require(where, name, wanted, name.lower() in VHDL_KEYWORDS | ALKAID_MODULES)
 
 
 def _require(where: str, name: str, wanted: str, taken: bool) -> None:

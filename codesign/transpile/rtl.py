@@ -1,4 +1,4 @@
-"""`transpile.rtl`: Verilog with no vendor tool at all, the whole network unrolled, one input per clock."""
+"""`transpile.rtl`: Verilog or VHDL with no vendor tool at all, the whole network unrolled, one input per clock."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,22 +10,25 @@ from codesign.design import Artifact, Design, Measure
 from codesign.errors import CodesignError, InputError, ToolError
 from codesign.graph import Graph
 from codesign.passes import Context, Pass
-from codesign.transpile._words import require_verilog_name
+from codesign.transpile._interface import HdlName
+from codesign.transpile._words import require_hdl_name
 
 
 @dataclass(frozen=True)
 class Rtl(Pass):
-    """Write the integer network as pipelined Verilog by alkaid: adder graphs in place of multipliers.
+    """Write the integer network as pipelined Verilog or VHDL by alkaid: adder graphs in place of multipliers.
 
     Every operation's own integer forward is what is traced. Each weight costs what its own bits do, and zeros nothing.
 
     Args:
-        project: Name of the project and of its top module; a Verilog identifier that is no keyword.
+        project: Name of the project and of its top module; an identifier of the language that is no keyword.
+        language: What it is written in. Simulation and synthesis of VHDL need GHDL.
         stage_levels: Levels of adders in a pipeline stage; 0 for as many as the target's clock period holds.
         most_products: Most products with weights in one input, positions counted; more is refused.
     """
 
     project: str = "network"
+    language: HdlName = "verilog"
     stage_levels: int = 0
     most_products: int = 200_000
 
@@ -35,7 +38,7 @@ class Rtl(Pass):
     distributions: ClassVar[tuple[str, ...]] = ("alkaid", "jinja2")
 
     def __post_init__(self) -> None:
-        require_verilog_name("transpile.rtl, project", self.project)
+        require_hdl_name("transpile.rtl, project", self.project, self.language)
         if self.stage_levels < 0:
             raise InputError("transpile.rtl, stage_levels", f"{self.stage_levels}", "1 or more, or 0 for the target's")
         if find_spec("alkaid") is None:
@@ -60,9 +63,9 @@ class Rtl(Pass):
                     from codesign.transpile._unrolled import write_unrolled
 
                     circuit = trace_network(design.quantized)
-                    context.progress("rtl: writing Verilog", 1, 2)
+                    context.progress(f"rtl: writing {self.language}", 1, 2)
                     graph, folder = design.quantized.graph, scratch / "project"
-                    write_unrolled(circuit, graph, self.project, target.clock_ns, levels, folder)
+                    write_unrolled(circuit, graph, self.project, target.clock_ns, levels, folder, self.language)
             except CodesignError:
                 raise
             except Exception as error:

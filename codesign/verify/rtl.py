@@ -1,5 +1,6 @@
-"""`verify.rtl`: the pipelined Verilog, simulated cycle by cycle, gives the reference's integers."""
+"""`verify.rtl`: the pipelined design, simulated cycle by cycle, gives the reference's integers."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
@@ -7,10 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from codesign import tools
 from codesign.design import Check, Design, Measure
 from codesign.errors import InputError, ToolError
 from codesign.fixed import Codes
 from codesign.passes import Context, Pass
+from codesign.transpile._ghdl import GHDL, as_verilog
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,11 @@ class Rtl(Pass):
         return (self.compiler,)
 
     def versions(self) -> Mapping[str, str]:
-        """Verilator."""
+        """Verilator; GHDL, which VHDL needs, if it is there."""
         from codesign.verify._verilator import VERILATOR
 
-        return {VERILATOR.name: VERILATOR.find().said}
+        ghdl = tools.version(GHDL) if shutil.which(GHDL) else "not on PATH"
+        return {VERILATOR.name: VERILATOR.find().said, "GHDL": ghdl}
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Compile, play, compare."""
@@ -60,8 +64,12 @@ class Rtl(Pass):
         with context.store.scratch() as scratch:
             project = scratch / "project"
             context.store.take_out(design.artifacts["rtl"].digest, project, folder=True)
-            interface = Interface.read(project)
+            written = Interface.read(project)
+            if written.language == "vhdl" and shutil.which(GHDL) is None:
+                why = "VHDL is simulated through GHDL, which is not on PATH"
+                return {"checks": {"numpy->rtl": Check("numpy", "rtl", 0, 0, "not_checked", why)}, "measures": {}}
             context.progress("rtl: compiling the simulation", 0, 2)
+            interface = as_verilog(written, project, log, self.timeout_s)
             player = compile_player(verilator, interface, project, self.compiler, log, self.timeout_s)
             context.progress("rtl: simulating", 1, 2)
             wanted = [values[port.tensor] for port in interface.outputs]
@@ -72,7 +80,8 @@ class Rtl(Pass):
         cycles = f"{found.latency} cycles"
         if found.latency != interface.stages:
             cycles += f" where the project's interface.json says {interface.stages}"
-        detail = f"Verilator {verilator.version}, pipelined, {cycles}; {found.cycles} cycles played"
+        through = "" if written.language == "verilog" else "VHDL through GHDL, "
+        detail = f"{through}Verilator {verilator.version}, pipelined, {cycles}; {found.cycles} cycles played"
         count = len(next(iter(codes.values())).values)
         status = "differs" if found.mismatches else "exact"
         measures = {

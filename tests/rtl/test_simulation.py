@@ -1,6 +1,7 @@
 """Pipelined Verilog in Verilator against the reference, and a whole build with the flow rtl."""
 
-from dataclasses import replace
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ from codesign.fixed import Codes, Fixed
 from codesign.synthesize._families import FAMILIES, resources
 from codesign.synthesize._yosys import count_cells, find_yosys
 from codesign.transpile._circuit import trace_network
-from codesign.transpile._interface import Interface
+from codesign.transpile._ghdl import as_verilog
+from codesign.transpile._interface import HdlName, Interface
 from codesign.transpile._unrolled import write_unrolled
 from codesign.verify._corners import corners
-from codesign.verify._play import play
+from codesign.verify._play import Played, play
 from codesign.verify._verilator import compile_player, find_verilator
 from tests.builds import make
-from tests.networks import Plan, build_network
+from tests.networks import Network, Plan, build_network, drawn
 
 PLANS = (
     Plan(1, ("looked_up",), "mean", (True,) * 3, ((5, 1),), ((6, 2),), Fixed(True, 6, 2), 4),
@@ -24,36 +26,71 @@ PLANS = (
 )
 
 
+@dataclass(frozen=True)
+class Simulated:
+    """A network's Verilog, compiled: what to play, and what must come."""
+
+    player: Path
+    interface: Interface
+    given: list[Codes]
+    wanted: list[Codes]
+    log: Path
+
+    def play(self, interface: Interface | None = None, wanted: list[Codes] | None = None) -> Played:
+        """Play it, or hold it against something else."""
+        return play(self.player, interface or self.interface, self.given, wanted or self.wanted, 0, self.log, 600)
+
+
+def simulated(
+    network: Network, samples: int, folder: Path, levels: int = 5, language: HdlName = "verilog"
+) -> Simulated:
+    """The Verilog or VHDL of a network, for random inputs and corners of their range."""
+    quantized, project, log = network.quantized, folder / "project", folder / "log"
+    written = write_unrolled(trace_network(quantized), quantized.graph, "network", 5.0, levels, project, language)
+    assert Interface.read(project) == written
+    written = as_verilog(written, project, log, 600)
+    codes, ends = quantized.encode([network.inputs(samples)]), corners(quantized, 0)
+    codes = {name: Codes(np.concatenate([x.values, ends[name].values]), x.fraction) for name, x in codes.items()}
+    values = quantized.run(codes)
+    player = compile_player(find_verilator(), written, project, "g++", log, 600)
+    return Simulated(player, written, list(codes.values()), [values[name] for name in quantized.graph.outputs], log)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100))
+def test_verilog_gives_the_references_integers_at_random(seed: int, tmp_path: Path) -> None:
+    """Every operation, on a thousand random inputs and on corners of the input range, in pipelines of any depth."""
+    made = simulated(build_network(drawn(seed)), 1000, tmp_path, 1 + seed % 8)
+    found = made.play()
+    assert (found.mismatches, found.interval, found.latency) == (0, 1.0, made.interface.stages)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ghdl") is None, reason="ghdl is not on PATH")
+@pytest.mark.parametrize("seed", range(5))
+def test_vhdl_gives_the_references_integers(seed: int, tmp_path: Path) -> None:
+    found = simulated(build_network(drawn(seed)), 1000, tmp_path, language="vhdl").play()
+    assert (found.mismatches, found.interval) == (0, 1.0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: "-".join(plan.stages))
-def test_verilog_is_exact_and_an_error_is_seen(plan: Plan, tmp_path: Path) -> None:
-    network = build_network(plan)
-    quantized, project, log = network.quantized, tmp_path / "project", tmp_path / "log"
-    circuit = trace_network(quantized)
-    written = write_unrolled(circuit, quantized.graph, "network", 5.0, 5.0, project)
-    assert Interface.read(project) == written
-    codes = quantized.encode([network.inputs(100)])
-    ends = corners(quantized, 0)
-    codes = {name: Codes(np.concatenate([x.values, ends[name].values]), x.fraction) for name, x in codes.items()}
-    wanted = [quantized.run(codes)[name] for name in quantized.graph.outputs]
-    player = compile_player(find_verilator(), written, project, "g++", log, 600)
-    found = play(player, written, list(codes.values()), wanted, 0, log, 600)
-    assert (found.mismatches, found.interval) == (0, 1.0)
-    assert found.latency == written.stages
+def test_an_error_is_seen(plan: Plan, tmp_path: Path) -> None:
+    made = simulated(build_network(plan), 100, tmp_path)
+    wanted = made.wanted
     values = wanted[0].values.copy()
     values[17].flat[0] += 1
-    assert play(player, written, list(codes.values()), [Codes(values, wanted[0].fraction)], 0, log, 600).mismatches == 1
-    late = replace(written, stages=written.stages + 2)
-    found = play(player, late, list(codes.values()), wanted, 0, log, 600)
-    assert found.latency == written.stages
-    assert found.mismatches > 0
+    assert made.play(wanted=[Codes(values, wanted[0].fraction), *wanted[1:]]).mismatches == 1
+    late = made.play(replace(made.interface, stages=made.interface.stages + 2))
+    assert late.latency == made.interface.stages
+    assert late.mismatches > 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_yosys_counts_cells_of_every_family(family: str, tmp_path: Path) -> None:
     quantized = build_network(PLANS[0]).quantized
-    written = write_unrolled(trace_network(quantized), quantized.graph, "network", 5.0, 5.0, tmp_path / "p")
+    written = write_unrolled(trace_network(quantized), quantized.graph, "network", 5.0, 5, tmp_path / "p")
     known = FAMILIES[family]  # type: ignore[index]
     cells, _ = count_cells(find_yosys(), written, tmp_path / "p", [known.command], tmp_path / "log", 600)
     counts = resources(known, cells)

@@ -1,0 +1,34 @@
+"""GHDL, which turns an RTL project in VHDL into Verilog, for tools that read that alone."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from codesign import tools
+from codesign.transpile._interface import Interface
+
+GHDL = "ghdl"
+#: The Verilog that it writes.
+FILE = "from_vhdl.v"
+STANDARD = "--std=08"
+
+
+def as_verilog(interface: Interface, project: Path, log: Path, timeout_s: float) -> Interface:
+    """A project whose files are Verilog: as it is, or by GHDL's synthesis of VHDL.
+
+    Args:
+        interface: What the project says of itself.
+        project: Its folder; the Verilog goes there.
+        log: Takes what GHDL prints.
+        timeout_s: Longest time of one call.
+
+    Raises:
+        InputError: It is in VHDL, and GHDL is not on PATH.
+        ToolError: GHDL failed.
+    """
+    if interface.language == "verilog":
+        return interface
+    tools.run([GHDL, "-i", STANDARD, *interface.files], project, log, timeout_s)
+    tools.run([GHDL, "-m", STANDARD, interface.top], project, log, timeout_s)
+    synthesis = [GHDL, "--synth", STANDARD, "--out=verilog", interface.top]
+    tools.run(synthesis, project, log, timeout_s, output=project / FILE)
+    return replace(interface, files=(FILE,))
