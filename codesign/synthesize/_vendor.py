@@ -102,6 +102,7 @@ class VendorTool(Pass):
         with context.store.scratch() as scratch:
             project, digest = scratch / "project", design.artifacts[source].digest
             context.store.take_out(digest, project, folder=True)
+            shutil.rmtree(project / REPORTS, ignore_errors=True)  # of a tool that came before
             manifest = Manifest(self.name, source, digest, self.top(project, source), design.target)
             self._write(project, manifest)
             written = context.store.put_folder(project)
@@ -130,7 +131,8 @@ class VendorTool(Pass):
         context.progress(f"{self.tool}: running", 0, 1)
         tools.run(command, work, log, self.timeout_s)
         context.progress(f"{self.tool}: finished", 1, 1)
-        if not (work / REPORTS / MANIFEST).is_file():
+        left = work / REPORTS / MANIFEST
+        if not left.is_file() or left.read_bytes() != (work / MANIFEST).read_bytes():
             raise ToolError(self.tool, f"ended without {REPORTS}/{MANIFEST}", "a run to the end", f"log: {log}")
         try:
             return self.read(work / REPORTS, manifest)
