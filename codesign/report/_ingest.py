@@ -107,8 +107,7 @@ def ingest(folder: Path, build: Path | None = None) -> tuple[Path, dict[str, Any
         report = read_report(build)
         back.require_own(build, store, report["artifacts"])
         step, reading = back.read()
-        found = reading.measures(step.tool, step.name)
-        updated = _updated(report, step, found, back.manifest.target)
+        updated = _updated(report, step, reading, back.manifest.target)
         publish_report(build, updated, markdown(updated))
     return build, updated
 
@@ -121,8 +120,9 @@ def _around(folder: Path) -> Path:
     raise InputError(str(folder), "not in a build directory", "the build that it is from", "name it after the folder")
 
 
-def _updated(report: dict[str, Any], step: VendorTool, found: dict[str, Measure], target: Target) -> dict[str, Any]:
+def _updated(report: dict[str, Any], step: VendorTool, reading: Reading, target: Target) -> dict[str, Any]:
     """The report with measures in place of the pass's earlier ones, and with what fails by them."""
+    found = reading.measures(step.tool, step.name)
     rows = [row for row in report["measures"] if row["pass"] != step.name]
     before = {
         row["name"]: Measure(row["value"], row["unit"], row["kind"], row["pass"])
@@ -139,5 +139,8 @@ def _updated(report: dict[str, Any], step: VendorTool, found: dict[str, Measure]
         "ok": not failures,
         "failures": failures,
         "measures": sorted(rows, key=lambda row: row["name"]),
-        "notices": [text for text in report["notices"] if text != step.not_run],
+        "notices": [
+            *(text for text in report["notices"] if not text.startswith((f"{step.name} ", f"{step.name}: "))),
+            *step.notices(reading).values(),
+        ],
     }

@@ -110,7 +110,8 @@ class VendorTool(Pass):
                 found = {"measures": {}, "notices": {self.name: self.not_run}}
             else:
                 context.store.take_out(written, scratch / "work", folder=True)
-                found = self._results(self._run(command, scratch / "work", manifest, context))
+                reading = self._run(command, scratch / "work", manifest, context)
+                found = {"measures": reading.measures(self.tool, self.name), "notices": self.notices(reading)}
                 for name in self.kept:
                     if (scratch / "work" / name).is_dir():
                         os.replace(scratch / "work" / name, project / name)
@@ -126,6 +127,11 @@ class VendorTool(Pass):
             f"{self.tool}, elsewhere, then: codesign report --ingest FOLDER"
         )
 
+    def notices(self, reading: Reading) -> dict[str, str]:
+        """What the user should know of reports that were read."""
+        missing = ", ".join(reading.missing)
+        return {self.name: f"{self.name}: the reports give no {missing}"} if missing else {}
+
     def _run(self, command: tuple[str, ...], work: Path, manifest: Manifest, context: Context) -> Reading:
         log = context.work / f"{self.tool}.log"
         context.progress(f"{self.tool}: running", 0, 1)
@@ -139,11 +145,6 @@ class VendorTool(Pass):
         except InputError as error:
             found = f"{Path(error.where).name}: {error.found}"
             raise ToolError(self.tool, found, error.wanted, f"log: {log}") from None
-
-    def _results(self, reading: Reading) -> dict[str, dict[str, object]]:
-        missing = f"{self.name} reports no {', '.join(reading.missing)}"
-        notices: dict[str, object] = {self.name: missing} if reading.missing else {}
-        return {"measures": {**reading.measures(self.tool, self.name)}, "notices": notices}
 
     def _write(self, project: Path, manifest: Manifest) -> None:
         """Add the script, the manifest, and what people read."""

@@ -95,7 +95,7 @@ def test_what_comes_back_is_in_the_report(whole: bool, build: Path, tmp_path: Pa
         f"vivado_{k}": v for k, v in FIGURES["vivado"].items()
     }
     limited = {name.removeprefix("vivado_") for name, row in rows.items() if row["limit"]}
-    assert limited == {"lut", "ff", "dsp", "bram_36k", "fmax_mhz"} <= set(LIMITS)
+    assert limited == {"lut", "ff", "dsp", "bram_36k", "fmax_mhz", "hold_slack_ns"} <= set(LIMITS)
     assert rows["vivado_fmax_mhz"]["limit"] == {"value": 200.0, "least": True}
     assert report["ok"]
     assert not [text for text in report["notices"] if "synthesize.vivado" in text]
@@ -129,6 +129,18 @@ def test_limits_that_break_and_are_kept_again(build: Path, tmp_path: Path) -> No
     edit(folder / "reports/timing.rpt", "     -1.000  ", "      1.000  ")
     ingest(folder, build)
     assert files(build) == good
+
+
+def test_a_hold_that_fails_is_a_failure(build: Path, tmp_path: Path) -> None:
+    folder = elsewhere(build, tmp_path / "back")
+    edit(folder / "reports/timing.rpt", "        0.033  ", "       -0.033  ")
+    _, report = ingest(folder, build)
+    (failure,) = report["failures"]
+    assert failure.startswith("vivado_hold_slack_ns (reported) is -0.033")
+    edit(folder / "reports/timing.rpt", "      1.000  ", "         NA  ")
+    _, report = ingest(folder, build)
+    assert "synthesize.vivado: the reports give no fmax_mhz, setup_slack_ns" in report["notices"]
+    assert not any(row["name"] == "vivado_fmax_mhz" for row in report["measures"])
 
 
 def test_a_run_in_place_finds_its_build(build: Path) -> None:

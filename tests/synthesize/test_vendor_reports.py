@@ -57,7 +57,9 @@ def test_units_say_the_step_and_the_version() -> None:
 @pytest.mark.parametrize(("state", "step"), [("Synthesized", "post-synthesis"), ("Physopt postRoute", "post-implem")])
 def test_the_step_is_what_the_report_says(state: str, step: str, tmp_path: Path) -> None:
     reports = edited("vivado", "utilization.rpt", tmp_path, "Routed", state)
-    assert step_of("vivado").read(reports, manifest("vivado")).made.startswith(step)
+    reading = step_of("vivado").read(reports, manifest("vivado"))
+    assert reading.made.startswith(step)
+    assert ("hold_slack_ns" in reading.figures) == (state != "Synthesized")
 
 
 @pytest.mark.parametrize(("tool", "name"), FILES)
