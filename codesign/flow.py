@@ -197,7 +197,7 @@ def _not_there(setting: Setting, name: str, flow: Flow, given: Sequence[Setting]
     if instead := [own for own in flow.passes if stage(own) == "load" and _same_source(own, name, flow.passes)]:
         sources = {other.where for other in given if other.key.startswith(f"{instead[0]}.")}
         ways.append(f"take the options of {instead[0]}, which is in its place, out of {', '.join(sorted(sources))}")
-    elif stage(name) in map(stage, flow.passes):
+    elif stage(name) != "load":
         ways.append(f"add it by --also {name}")
     if having := [other for other in shipped_names("flow") if name in load_flow(other, Path()).passes]:
         ways.append(f"choose a flow that has it by --flow: {', '.join(having)}")

@@ -6,6 +6,7 @@ import shutil
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import getfile
 from math import inf
 from pathlib import Path
 from typing import ClassVar
@@ -20,6 +21,8 @@ from codesign.synthesize._tcl import render
 
 #: The script, and what people read.
 SCRIPT, README = "run.tcl", "RUN.md"
+#: The latter's template.
+README_TEMPLATE = Path(__file__).with_name("vendor.md.j2")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,15 @@ class VendorTool(Pass):
     def tool(self) -> str:
         """The tool's name: of the artifact, and how measures begin."""
         return self.name.split(".")[1]
+
+    @property
+    def template(self) -> Path:
+        """The script's template: a file beside the pass's own, called after the tool."""
+        return Path(getfile(type(self))).with_name(f"{self.tool}.tcl.j2")
+
+    def files(self) -> tuple[Path, ...]:
+        """The templates."""
+        return self.template, README_TEMPLATE
 
     def versions(self) -> Mapping[str, str]:
         """Which program there is, in its own words; it may well not be there."""
@@ -151,7 +163,7 @@ class VendorTool(Pass):
         call, others = " ".join(self.commands[0]), [" ".join(each) for each in self.commands[1:]]
         values = {"manifest": manifest, "tool": self.tool, "call": call, "others": others}
         manifest.write(project)
-        for name, text in {**self.scripts(project, manifest), README: render("vendor.md.j2", values)}.items():
+        for name, text in {**self.scripts(project, manifest), README: render(README_TEMPLATE, values)}.items():
             (project / name).write_text(text, encoding="utf-8")
 
     def _command(self) -> tuple[str, ...] | None:

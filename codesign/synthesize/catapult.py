@@ -35,7 +35,7 @@ class Catapult(VendorTool):
 
     def scripts(self, project: Path, manifest: Manifest) -> Mapping[str, str]:
         """The script, which runs hls4ml's."""
-        return {SCRIPT: render("catapult.tcl.j2", {"manifest": manifest, "vivado": int(self.vivado)})}
+        return {SCRIPT: render(self.template, {"manifest": manifest, "vivado": int(self.vivado)})}
 
     def read(self, reports: Path, manifest: Manifest) -> Reading:
         """Cycles of the schedule, and what Vivado said, if it was run."""

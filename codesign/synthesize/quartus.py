@@ -38,7 +38,7 @@ class Quartus(VendorTool):
         pins = ["reset", "in_valid", "out_valid", *vectors, *(f"{name}[*]" for name in vectors)]
         values = {"manifest": manifest, "files": interface.files, "pins": pins, "revision": REVISION}
         constraint = f"create_clock -name clk -period {manifest.target.clock_ns} [get_ports clk]\n"
-        return {SCRIPT: render("quartus.tcl.j2", values), "clock.sdc": f"{constraint}derive_clock_uncertainty\n"}
+        return {SCRIPT: render(self.template, values), "clock.sdc": f"{constraint}derive_clock_uncertainty\n"}
 
     def read(self, reports: Path, manifest: Manifest) -> Reading:
         """Resources, and the frequency of the slowest corner."""

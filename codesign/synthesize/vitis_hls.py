@@ -36,7 +36,7 @@ class VitisHls(VendorTool):
     def scripts(self, project: Path, manifest: Manifest) -> Mapping[str, str]:
         """The script."""
         values = {"manifest": manifest, "config": hls4ml_config(project), "hdl": HDL, "csynth": CSYNTH}
-        return {SCRIPT: render("vitis_hls.tcl.j2", values)}
+        return {SCRIPT: render(self.template, values)}
 
     def read(self, reports: Path, manifest: Manifest) -> Reading:
         """Estimates of the whole design."""

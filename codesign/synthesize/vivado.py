@@ -61,7 +61,7 @@ class Vivado(VendorTool):
             files = sorted(path.relative_to(project).as_posix() for path in (project / HDL).glob("*.v"))
         values = {"manifest": manifest, "part": part, "files": files, "implement": self.implement, "hdl": HDL}
         constraint = f"create_clock -name {clock} -period {manifest.target.clock_ns} [get_ports {clock}]\n"
-        return {SCRIPT: render("vivado.tcl.j2", values), "clock.xdc": constraint}
+        return {SCRIPT: render(self.template, values), "clock.xdc": constraint}
 
     def read(self, reports: Path, manifest: Manifest) -> Reading:
         """Resources, slack and frequency of the last step."""

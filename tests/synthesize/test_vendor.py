@@ -206,7 +206,7 @@ def test_vivado_takes_the_verilog_of_vitis_hls(store: Store, tmp_path: Path, mon
     assert design.measures["vivado_lut"].value == 999
     files = store.listing(design.artifacts["vivado"].digest)
     script, clock = (store.path(files[name]).read_text() for name in ("run.tcl", "clock.xdc"))
-    assert "read_verilog -sv ./hdl/network.v\n" in script
+    assert "read_verilog -sv [list ./hdl/network.v]\n" in script
     assert "read_mem" in script
     assert clock == "create_clock -name ap_clk -period 5.0 [get_ports ap_clk]\n"
     assert "reports/csynth.xml" not in files, "reports of another tool"
@@ -253,3 +253,8 @@ def test_odd_paths_are_no_matter(name: str, tmp_path: Path, monkeypatch) -> None
     design = Design({"target": AMD, "artifacts": {"rtl": Artifact("rtl", digest, folder=True)}})
     found = Vivado()(design, Context(store, folder))
     assert found.measures["vivado_lut"].value == 999
+
+
+@pytest.mark.parametrize("tool", CASES)
+def test_templates_count(tool: str) -> None:
+    assert [path.name for path in step_of(tool).files()] == [f"{tool}.tcl.j2", "vendor.md.j2"]
