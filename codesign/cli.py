@@ -137,6 +137,30 @@ def show(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A build 
 
 
 @app.command()
+def report(
+    came_back: Annotated[
+        Path,
+        typer.Option("--ingest", metavar="DIR", help="The project of a vendor's tool that was run, or its reports."),
+    ],
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="[BUILD_DIR]", help="The build directory (default: the one that DIR lies in)."),
+    ] = None,
+) -> None:
+    """Put what a vendor's tool reported elsewhere into the report of the build, and print the summary.
+
+    Exit codes: 0 within budget and limits, 1 a budget, check or limit failed, 2 bad input: nothing is changed.
+    """
+    from codesign.console import make_console, show_report
+    from codesign.report._ingest import ingest
+
+    build, updated = ingest(came_back, directory)
+    show_report(make_console(), updated, str(build / "report.md"))
+    if updated["failures"]:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def passes(name: Annotated[str | None, typer.Argument(metavar="[PASS]", help="Show this one in full.")] = None) -> None:
     """List the passes with their options."""
     from rich.markup import escape

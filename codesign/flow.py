@@ -35,19 +35,21 @@ class Flow:
     def extended(self, names: Sequence[str], where: str) -> "Flow":
         """With more passes, each before the first pass that reads what it writes, or else at the end of its stage.
 
+        A stage that the flow does not have begins after the last pass of the stages before it.
+
         Args:
             names: The passes; those that the flow has already stay where they are.
             where: Who asks, for messages.
 
         Raises:
-            InputError: There is no such pass, or its stage has none in this flow.
+            InputError: There is no such pass.
         """
         passes = list(self.passes)
         for name in names:
             if name not in registry():
                 raise InputError(f"{where}, pass {name!r}", "no such pass", "", did_you_mean(name, registry()))
             if name not in passes:
-                passes.insert(self._place(name, passes, where), name)
+                passes.insert(_place_for(name, passes), name)
         return replace(self, passes=tuple(passes))
 
     def reading(self, named: Collection[str]) -> "Flow":
@@ -64,19 +66,25 @@ class Flow:
             passes[index] = alike[0] if alike else own
         return replace(self, passes=tuple(passes))
 
-    def _place(self, name: str, passes: list[str], where: str) -> int:
-        written = {field.split(".")[0] for field in lookup(name).writes} - SHARED
-        alike = [index for index, other in enumerate(passes) if stage(other) == stage(name)]
-        if not alike:
-            raise InputError(
-                f"{where}, pass {name!r}", f"flow {self.name!r} has no {stage(name)} stage", "another flow"
-            )
-        readers = [
-            index
-            for index, other in enumerate(passes)
-            if index >= alike[0] and any(read.split(".")[0] in written for read in lookup(other).reads)
-        ]
-        return min([*readers, alike[-1] + 1])
+
+def _place_for(name: str, passes: Sequence[str]) -> int:
+    """The index at which a pass is added to others."""
+    # Of collections that all stages add to, only a reader of the very entry is one.
+    written = {
+        field if field.split(".")[0] in SHARED else field.split(".")[0] for field in lookup(name).writes
+    } - SHARED
+    alike = [index for index, other in enumerate(passes) if stage(other) == stage(name)]
+    earlier = [index for index, other in enumerate(passes) if STAGES.index(stage(other)) < STAGES.index(stage(name))]
+    end = (alike or earlier or [-1])[-1] + 1
+    readers = [
+        index
+        for index, other in enumerate(passes)
+        if index >= (alike[0] if alike else end)
+        and any(
+            read in written or read.split(".")[0] in written for read in (*lookup(other).reads, *lookup(other).optional)
+        )
+    ]
+    return min([*readers, end])
 
 
 def _same_source(own: str, other: str, passes: Sequence[str]) -> bool:
@@ -189,7 +197,7 @@ def _not_there(setting: Setting, name: str, flow: Flow, given: Sequence[Setting]
     if instead := [own for own in flow.passes if stage(own) == "load" and _same_source(own, name, flow.passes)]:
         sources = {other.where for other in given if other.key.startswith(f"{instead[0]}.")}
         ways.append(f"take the options of {instead[0]}, which is in its place, out of {', '.join(sorted(sources))}")
-    elif stage(name) in map(stage, flow.passes):
+    elif stage(name) != "load":
         ways.append(f"add it by --also {name}")
     if having := [other for other in shipped_names("flow") if name in load_flow(other, Path()).passes]:
         ways.append(f"choose a flow that has it by --flow: {', '.join(having)}")
@@ -288,12 +296,11 @@ def _check_fields(steps: Sequence[Pass], flow: Flow, present: Sequence[str]) -> 
     """Every field that a pass reads must be there already, or be written by a pass before it."""
     there = set(present)
     for step in steps:
-        for name in step.reads:
-            if not _covered(name, there):
+        for names in (*((name,) for name in step.reads), *([step.any_of] if step.any_of else [])):
+            if not any(_covered(name, there) for name in names):
                 others = {other: kind.writes for other, kind in registry().items() if other != step.name}
-                writers = [other for other, writes in others.items() if _covered(name, set(writes))]
+                writers = [other for other, writes in others.items() if any(_covered(n, set(writes)) for n in names)]
                 hint = f"put one of these before it: {', '.join(writers)}" if writers else ""
-                raise InputError(
-                    f"flow {flow.name!r}", f"{step.name} reads {name!r}, which no pass before it writes", hint
-                )
+                found = f"{step.name} reads {' or '.join(map(repr, names))}, which no pass before it writes"
+                raise InputError(f"flow {flow.name!r}", found, hint)
         there.update(step.writes)

@@ -61,6 +61,8 @@ class Pass(ABC):
     name: ClassVar[str]
     reads: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
+    #: Optional fields of which at least one must be there.
+    any_of: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()
     #: Fields on whose account the pass may refuse the design, long before its turn.
     early: ClassVar[tuple[str, ...]] = ()

@@ -73,6 +73,11 @@ class Target:
         return 1000 / self.clock_ns
 
     @property
+    def hold_slack_ns(self) -> float:
+        """Least slack of hold that a placed design needs, whatever its clock."""
+        return 0.0
+
+    @property
     def latency_cycles(self) -> int | None:
         """Whole clock cycles in the longest latency."""
         return None if self.latency_ns is None else floor(self.latency_ns / self.clock_ns + ROUNDING)

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import IO
 
 from codesign.errors import InputError, ToolError
 
@@ -52,15 +54,37 @@ def answer(command: Sequence[str | Path], timeout_s: float = 60.0) -> str:
     """
     argv = [str(find(str(command[0]))), *(str(part) for part in command[1:])]
     try:
-        result = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False,
-            timeout=timeout_s,
-        )  # fmt: skip
+        _, said, complained = _finish(argv, timeout_s, subprocess.PIPE, subprocess.PIPE)
     except subprocess.TimeoutExpired:
         raise ToolError(Path(argv[0]).name, f"no answer to {' '.join(argv[1:])} in {timeout_s:g} s") from None
     except OSError as error:
         raise ToolError(Path(argv[0]).name, f"cannot be run: {error.strerror}") from None
-    return (result.stdout or result.stderr).strip()
+    return (said or complained).decode(errors="replace").strip()
+
+
+def _finish(
+    argv: Sequence[str],
+    timeout_s: float,
+    out: int | IO[bytes],
+    errors: int | IO[bytes],
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[int, bytes, bytes]:
+    """Run a program to its end; out of time, or interrupted, it is killed with all that it started.
+
+    Returns:
+        Exit status, and what came of output and errors where they are pipes.
+    """
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, cwd=cwd, env=environment, start_new_session=True
+    ) as process:
+        try:
+            said, complained = process.communicate(timeout=timeout_s)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # a session has the number of its first process
+            raise
+    return process.returncode, said or b"", complained or b""
 
 
 def python_path() -> dict[str, str]:
@@ -94,14 +118,11 @@ def run(
     argv = [str(find(str(command[0]))), *(str(part) for part in command[1:])]
     with log.open("ab") as said, output.open("wb") if output else nullcontext(said) as out:
         try:
-            result = subprocess.run(
-                argv, cwd=cwd, stdout=out, stderr=said, stdin=subprocess.DEVNULL,
-                timeout=timeout_s, check=False, env=environment,
-            )  # fmt: skip
+            status, _, _ = _finish(argv, timeout_s, out, said, cwd, environment)
         except OSError as error:
             raise ToolError(program, f"cannot be run: {error.strerror}") from None
         except subprocess.TimeoutExpired:
             raise ToolError(program, f"not finished after {timeout_s:g} s", "", f"log: {log}") from None
-    if result.returncode != 0:
+    if status != 0:
         tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
-        raise ToolError(program, f"exit status {result.returncode}", "0", "last lines: " + " | ".join(tail))
+        raise ToolError(program, f"exit status {status}", "0", "last lines: " + " | ".join(tail))

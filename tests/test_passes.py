@@ -15,7 +15,7 @@ from codesign.design import COLLECTIONS, FIELDS, Artifact, Design, Measure
 from codesign.directory import opened
 from codesign.engine import Engine, Fields, encode
 from codesign.errors import CodesignError, ContractError, InputError
-from codesign.flow import load_flow, plan, settings
+from codesign.flow import Flow, Setting, load_flow, plan, settings
 from codesign.passes import STAGES, Pass, lookup, registry
 from codesign.pipeline import Quiet
 from codesign.shipped import read_toml
@@ -332,7 +332,8 @@ def rtl_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
 RTL = ("transpile.rtl", "verify.rtl", "synthesize.yosys")
 
 #: Passes that need data of another kind, or that these flows do not have, and are run in tests of their own.
-ELSEWHERE = ("verify.anomaly", "transpile.retarget")
+VENDORS = tuple(f"synthesize.{name}" for name in ("vivado", "vitis_hls", "quartus", "catapult"))
+ELSEWHERE = ("verify.anomaly", "transpile.retarget", *VENDORS)
 
 
 @pytest.mark.parametrize(
@@ -368,3 +369,36 @@ def test_plan_makes_passes_with_their_options(tmp_path: Path) -> None:
     assert vars(steps["finetune.qat"])["epochs"] == 3
     assert steps["finetune.qat"] == replace(cast(Any, lookup("finetune.qat")()), epochs=3)
     assert vars(steps["load.npz"])["data"] == project.folder / "data.npz"
+
+
+def test_one_of_several_fields_is_enough_and_none_is_refused() -> None:
+    step, here = lookup("synthesize.vivado")(), Path()
+    assert step.any_of == ("artifacts.rtl", "artifacts.vitis_hls")
+    for present in step.any_of:
+        assert plan(Flow("one", "", (step.name,)), [], ("target", present))
+    with pytest.raises(InputError, match=r"reads 'artifacts.rtl' or 'artifacts.vitis_hls', which no pass .*vitis_hls"):
+        plan(load_flow("hls4ml", here).extended([step.name], "test"), _loading(here), ("target",))
+
+
+def _loading(here: Path) -> list[Setting]:
+    """What the loaders need to be planned."""
+    given = {"load.npz": {"data": __file__, "train": [0, 1], "validation": [1, 2], "test": [2, 3]}}
+    given["load.torch"] = {"model": __file__, "factory": "Tiny", "checkpoint": __file__}
+    return [
+        Setting(f"{name}.{key}", value, "test", here) for name, each in given.items() for key, value in each.items()
+    ]
+
+
+@pytest.mark.parametrize("flow", ["hls4ml", "qonnx", "rtl", "given"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(("sensitivity", "verify", "synthesize"))])
+def test_a_pass_is_added_after_what_it_reads_and_before_who_reads_it(flow: str, name: str) -> None:
+    before = load_flow(flow, Path())
+    passes = before.extended([name], "test").passes
+    assert [other for other in passes if other != name] == [other for other in before.passes if other != name]
+    if name in before.passes:
+        return
+    index = passes.index(name)
+    own = STAGES.index(name.split(".")[0])
+    same = [STAGES.index(other.split(".")[0]) for other in passes]
+    assert all(place <= own for place in same[:index])
+    assert all(place >= own for place in same[index:])

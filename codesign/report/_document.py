@@ -40,7 +40,9 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
             "front": front["points"],
             "uniform": [{"weight_bits": int(bits), **point} for bits, point in front["uniform"].items()],
         },
-        "measures": [_measure(name, item, report["limits"]) for name, item in sorted(fields["measures"].items())],
+        "measures": [
+            document_measure(name, item, report["limits"]) for name, item in sorted(fields["measures"].items())
+        ],
         "checks": [_check(item) for item in fields["checks"].values()],
         "notices": list(fields.get("notices", {}).values()),
         "passes": [asdict(run) for run in runs],
@@ -66,7 +68,8 @@ def cell(text: object) -> str:
     return re.sub(r"([\\`|<#])", r"\\\1", " ".join(str(text).splitlines()))
 
 
-def _measure(name: str, item: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
+def document_measure(name: str, item: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of ``measures``, from a measure and the limits by measures' names."""
     return {
         "name": name,
         "value": item["value"],

@@ -8,9 +8,12 @@ from codesign.design import Measure
 from codesign.target import Target
 
 #: Ends of measures' names that a limit is for, as in ``yosys_lut``; the target's field is in the measure's own unit.
-LIMITS = ("lut", "ff", "dsp", "bram_36k", "area_um2", "latency_cycles", "initiation_interval_cycles", "fmax_mhz")
+LIMITS = (
+    "lut", "ff", "dsp", "bram_36k", "area_um2", "latency_cycles", "initiation_interval_cycles", "fmax_mhz",
+    "hold_slack_ns",
+)  # fmt: skip
 #: These a target wants at least, not at most.
-LEAST = ("fmax_mhz",)
+LEAST = ("fmax_mhz", "hold_slack_ns")
 
 
 @dataclass(frozen=True)
