@@ -18,12 +18,13 @@ def write_harness(interface: Interface, project: Path) -> Interface:
         project: Its folder; the module goes there.
 
     Returns:
-        What is to be synthesized: the module on top, with its file. Its ports are not those that this names.
+        The project with that module on top, whose two ports are of one bit.
     """
     templates = Environment(  # noqa: S701  (Verilog, not HTML)
         loader=PackageLoader("codesign", "place"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
     name, inputs, outputs = f"{interface.top}_harness", interface.inputs, interface.outputs
+    given, made = (Port(serial, serial, (1,), False, 1, 1) for serial in ("serial_in", "serial_out"))
     text = templates.get_template("harness.v.j2").render(
         name=name,
         top=interface.top,
@@ -33,7 +34,8 @@ def write_harness(interface: Interface, project: Path) -> Interface:
         out_bits=sum(port.bits for port in outputs),
     )
     (project / f"{name}.v").write_text(text)
-    return replace(interface, top=name, files=(*interface.files, f"{name}.v"))
+    files = (*interface.files, f"{name}.v")
+    return replace(interface, top=name, files=files, inputs=(given,), outputs=(made,))
 
 
 def _places(ports: Sequence[Port]) -> list[tuple[int, Port]]:

@@ -144,7 +144,7 @@ def read_report(file: Path, log: Path) -> Routed:
         used, available = (
             {name: int(cell[key]) for name, cell in report["utilization"].items()} for key in ("used", "available")
         )
-        if not (fmax > 0 and isfinite(fmax)) or "TRELLIS_COMB" not in used:
+        if not (fmax > 0 and isfinite(fmax)) or not (used["TRELLIS_COMB"] and available["TRELLIS_COMB"]):
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         found = f"no readable report ({type(error).__name__})"

@@ -118,12 +118,10 @@ class Nextpnr(Pass):
             shutil.copy(job.folder / f"seed-{seed}" / REPORT, kept / f"seed-{seed}.json")
         best = max(routed, key=lambda seed: routed[seed].fmax_mhz)
         shutil.copy(job.pack(best), kept / "harness.bit")
-        where = (
-            "at the pins of your constraints" if self.pins else "at pins that nextpnr chose: not for a board as it is"
-        )
+        whose = "yours" if self.pins else "nextpnr's own choice, for no board"
         notice = (
-            f"placed between shift registers, whose cells are counted; harness.bit is seed {best}, "
-            f"{routed[best].fmax_mhz:.1f} MHz, {where}"
+            f"placed between shift registers, whose cells are counted too; harness.bit is of seed {best}, "
+            f"{routed[best].fmax_mhz:.1f} MHz, and its pins are {whose}"
         )
         chip = f"{job.device.name}, nextpnr {job.nextpnr.version}"
         return placed(routed, chip, self.name), notice
