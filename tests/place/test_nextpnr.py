@@ -86,7 +86,7 @@ def test_the_lowest_seed_counts_and_the_best_is_packed(ran: Ran) -> None:
     first = (work / "calls").read_text().splitlines()[0]
     for words in ("--25k --speed 6 --package CABGA256", "--freq 125 --timing-allow-fail --seed 1", "--lpf-allow-un"):
         assert words in first
-    assert f" {'/'}" not in first, "every file is named relative to the folder"
+    assert " /" not in first, "every file is named relative to the folder"
 
 
 def test_seeds_that_were_done_before_a_kill_are_not_done_again(ran: Ran) -> None:
