@@ -30,7 +30,7 @@ CELLS: Mapping[str, Cell] = MappingProxyType(
         "lut": Cell("TRELLIS_COMB", 1.0, "LUT4s with those of carry chains"),
         "ff": Cell("TRELLIS_FF", 1.0, "flip-flops"),
         "dsp": Cell("MULT18X18D", 1.0, "DSPs"),
-        "bram_36k": Cell("DP16KD", 0.5, "36 kb of block RAM, two blocks each"),
+        "bram_36k": Cell("DP16KD", 0.5, "block RAMs of 36 kb"),
     }
 )
 

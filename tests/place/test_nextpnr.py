@@ -115,7 +115,7 @@ def test_pins_are_handed_on(ran: Ran, tmp_path: Path) -> None:
         ({"LUT4": 801, "CCU2C": 100}, "mapped_lut (synthesized) is 1,001 LUT4s"),
         ({"TRELLIS_FF": 501}, "mapped_ff (synthesized) is 501 flip-flops"),
         ({"MULT18X18D": 11}, "mapped_dsp (synthesized) is 11 DSPs"),
-        ({"DP16KD": 9}, "mapped_bram_36k (synthesized) is 4.5 36 kb of block RAM"),
+        ({"DP16KD": 9}, "mapped_bram_36k (synthesized) is 4.5 block RAMs of 36 kb"),
     ],
 )
 def test_what_does_not_fit_is_not_placed_and_fails(cells: dict[str, int], words: str, ran: Ran) -> None:
