@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,14 @@ from pathlib import Path
 from codesign import tools
 from codesign.errors import InputError
 from codesign.sources import distribution_version
+
+
+def web_assembly(module: str, function: str) -> tuple[str, ...]:
+    """A command that runs a package's tool, which is WebAssembly, in a Python of its own.
+
+    It sees the working directory and what is below, and has a ``/tmp`` of its own: name files relative to that.
+    """
+    return (sys.executable, "-c", f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))")
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class Tool:
         module: The module of that.
         file: A file in the module's folder, without which it is of no use.
         oldest: The oldest version that is taken, as in "5.048".
+        says: What its version stands behind where that is not the name, as a regular expression.
     """
 
     name: str
@@ -45,6 +55,7 @@ class Tool:
     module: str
     file: str
     oldest: str
+    says: str = ""
 
     def find(self) -> Found:
         """The one on PATH if it is new enough, else that of the package if it is.
@@ -55,7 +66,7 @@ class Tool:
         path, found = shutil.which(self.name.lower()), "none on PATH"
         if path is not None:
             said = tools.version(path)
-            if version := self._version(rf"{self.name} (\d+)\.(\d+)", said):
+            if version := self._version(rf"{self.says or self.name + ' '}(\d+)\.(\d+)", said):
                 return Found(Path(path), False, version, said)
             found = f"{path} says {said[:80]!r}"
         spec = find_spec(self.module)

@@ -328,20 +328,29 @@ def rtl_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
     return [record(folder, 3, until="synthesize.yosys", flow="rtl") for folder in folders]
 
 
-#: Passes of the flow rtl, whose tools take their time.
+@pytest.fixture(scope="module")
+def ecp5_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
+    """Likewise, placed and routed."""
+    folders = [tmp_path_factory.mktemp("ecp5") / "project" for _ in range(2)]
+    return [record(folder, 3, until="place.nextpnr", flow="ecp5") for folder in folders]
+
+
+#: Passes of the flows rtl and ecp5, whose tools take their time.
 RTL = ("transpile.rtl", "verify.rtl", "synthesize.yosys")
+ECP5 = ("transpile.retarget", "place.nextpnr")
 
 #: Passes that need data of another kind, or that these flows do not have, and are run in tests of their own.
 VENDORS = tuple(f"synthesize.{name}" for name in ("vivado", "vitis_hls", "quartus", "catapult"))
-ELSEWHERE = ("verify.anomaly", "transpile.retarget", *VENDORS)
+ELSEWHERE = ("verify.anomaly", *VENDORS)
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if n in RTL else []) for n in NAMES if n not in ELSEWHERE],
+    [pytest.param(n, marks=[pytest.mark.slow] if n in (*RTL, *ECP5) else []) for n in NAMES if n not in ELSEWHERE],
 )
 def test_is_deterministic_for_a_seed(name: str, request: pytest.FixtureRequest) -> None:
-    flow = "given_twice" if name in GIVEN else "rtl_twice" if name in RTL else "twice"
+    flows = {"given_twice": GIVEN, "rtl_twice": RTL, "ecp5_twice": ECP5}
+    flow = next((flow for flow, names in flows.items() if name in names), "twice")
     first, second = request.getfixturevalue(flow)
     assert name in first.changes, "no shipped flow that this test builds has the pass: build another flow here"
     assert json.dumps(first.changes[name]) == json.dumps(second.changes[name])

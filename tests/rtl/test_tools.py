@@ -1,7 +1,5 @@
 """Verilator and Yosys that are missing, old, hang or write garbage: one clear error each."""
 
-import os
-import stat
 import sys
 from pathlib import Path
 
@@ -28,27 +26,6 @@ from codesign.verify.rtl import Rtl as VerifyRtl
 
 PORT = Port("in_x", "x", (2,), True, 4, 4)
 INTERFACE = Interface("top", ("top.v",), 5.0, 3, 1, (PORT,), (PORT,))
-
-
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Writes a fake program that is first on PATH."""
-
-    def written(name: str, body: str) -> Path:
-        path = tmp_path / "bin" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(f"#!/bin/sh\n{body}\n")
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
-        return path
-
-    return written
-
-
-@pytest.fixture
-def no_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without the packages that bring the tools."""
-    monkeypatch.setattr(outside, "find_spec", lambda name: None)
 
 
 @pytest.mark.usefixtures("no_packages")
@@ -195,7 +172,7 @@ def test_cells_are_counted_by_resource() -> None:
 def test_families_of_parts(tmp_path: Path) -> None:
     for name, family in (("vu13p-l1t", "xcup"), ("vu9p", "xcup"), ("pynq-z2", "xc7")):
         assert family_of(load_target(name, tmp_path).part) == family
-    target = Target("odd", "", "Agilex7", 5.0, 25.0, 1, 1, 1, 1, ())
+    target = Target("odd", "", "Agilex7", 5.0, 25.0, (), 1, 1, 1, 1)
     with pytest.raises(CodesignError, match=r"'Agilex7', which Yosys does not know; set synthesize.yosys.family to"):
         YosysPass()._family(target)
     assert YosysPass(family="ice40")._family(target) == "ice40"

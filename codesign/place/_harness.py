@@ -1,0 +1,43 @@
+"""A network between shift registers: few pins, and no path but from register to register."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from codesign.transpile._interface import Interface, Port
+
+
+def write_harness(interface: Interface, project: Path) -> Interface:
+    """Put a module around a project's top module.
+
+    Args:
+        interface: What the project says of itself.
+        project: Its folder; the module goes there.
+
+    Returns:
+        The project with that module on top, whose two ports are of one bit.
+    """
+    templates = Environment(  # noqa: S701  (Verilog, not HTML)
+        loader=PackageLoader("codesign", "place"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    name, inputs, outputs = f"{interface.top}_harness", interface.inputs, interface.outputs
+    given, made = (Port(serial, serial, (1,), False, 1, 1) for serial in ("serial_in", "serial_out"))
+    text = templates.get_template("harness.v.j2").render(
+        name=name,
+        top=interface.top,
+        inputs=_places(inputs),
+        outputs=_places(outputs),
+        in_bits=sum(port.bits for port in inputs),
+        out_bits=sum(port.bits for port in outputs),
+    )
+    (project / f"{name}.v").write_text(text)
+    files = (*interface.files, f"{name}.v")
+    return replace(interface, top=name, files=files, inputs=(given,), outputs=(made,))
+
+
+def _places(ports: Sequence[Port]) -> list[tuple[int, Port]]:
+    """Each port with its lowest bit in the vector of all."""
+    return list(zip(accumulate((port.bits for port in ports), initial=0), ports, strict=False))
