@@ -10,7 +10,10 @@ from pathlib import Path
 from codesign.errors import InputError, ToolError
 
 #: How to get a program, by its name.
-INSTALL = {"g++": "install a C++ compiler (Debian, Ubuntu: apt-get install g++)"}
+INSTALL = {
+    "g++": "install a C++ compiler (Debian, Ubuntu: apt-get install g++)",
+    "sta": "install OpenSTA (Debian, Ubuntu: apt-get install opensta)",
+}
 
 
 def find(program: str) -> Path:
