@@ -55,7 +55,8 @@ def simulate(
         netlist: What is played on.
         cells: The library's.
         interface: The project's ports and stages.
-        inputs, wanted: Codes of every port, ``[batch, ...]`` each.
+        inputs: Codes of every input port, ``[batch, ...]`` each.
+        wanted: Likewise of every output port.
 
     Raises:
         ToolError: The netlist has cells that can't be simulated, or a loop without a register.
@@ -108,7 +109,9 @@ def _rounds(netlist: Netlist, cells: dict[str, Cell], clock: int) -> tuple[list[
     for _ in range(netlist.nets):
         before = depth.copy()
         for step in combinational:
-            deepest = np.maximum.reduce([depth[step.pins[pin]] for pin in step.cell.inputs]) + 1
+            deepest = np.ones(len(step.pins[step.cell.outputs[0]]), np.int64)
+            for pin in step.cell.inputs:
+                deepest = np.maximum(deepest, depth[step.pins[pin]] + 1)
             for pin in step.cell.outputs:
                 depth[step.pins[pin]] = deepest
         if (before == depth).all():
@@ -120,7 +123,7 @@ def _rounds(netlist: Netlist, cells: dict[str, Cell], clock: int) -> tuple[list[
         levels = depth[step.pins[step.cell.outputs[0]]]
         for level in np.unique(levels):
             chosen = {pin: nets[levels == level] for pin, nets in step.pins.items()}
-            rounds[level - 1].append(_Step(step.cell, chosen))
+            rounds[int(level) - 1].append(_Step(step.cell, chosen))
     return rounds, registers
 
 

@@ -77,14 +77,7 @@ class _Reader:
             if self.next == ":":
                 own.attributes[name] = self._value()
                 continue
-            self._expect("(")
-            values: list[str] = []
-            while self.next != ")":
-                if self.next == ",":
-                    self._step()
-                    continue
-                values.append(self._word("a value or ')'"))
-            self._step()
+            values = self._values()
             if self.next == "{":
                 self._step()
                 own.groups.append(self.group(Group(name, values[0] if values else ""), "}"))
@@ -93,6 +86,18 @@ class _Reader:
         if closing:
             self._step()
         return own
+
+    def _values(self) -> list[str]:
+        """Those between parentheses."""
+        self._expect("(")
+        values: list[str] = []
+        while self.next != ")":
+            if self.next == ",":
+                self._step()
+                continue
+            values.append(self._word("a value or ')'"))
+        self._step()
+        return values
 
     def _value(self) -> str:
         """What is between a colon and a semicolon; some files leave that out at the end of a line."""

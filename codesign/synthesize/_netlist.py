@@ -18,16 +18,13 @@ from codesign.errors import ToolError
 Words = npt.NDArray[np.uint64]
 Nets = npt.NDArray[np.int64]
 
-#: Yosys's gates on bits, 64 in a word.
+#: Yosys's gates on bits, 64 in a word: those that functions in liberty files become. The order of inputs is no matter.
 GATES: Mapping[str, Callable[..., Words]] = {
-    "$_BUF_": lambda A: A,
-    "$_NOT_": lambda A: ~A,
-    "$_AND_": lambda A, B: A & B,
-    "$_OR_": lambda A, B: A | B,
-    "$_XOR_": lambda A, B: A ^ B,
-    "$_ANDNOT_": lambda A, B: A & ~B,
-    "$_ORNOT_": lambda A, B: A | ~B,
-    "$_MUX_": lambda A, B, S: (B & S) | (A & ~S),
+    "$_BUF_": np.positive,
+    "$_NOT_": np.invert,
+    "$_AND_": np.bitwise_and,
+    "$_OR_": np.bitwise_or,
+    "$_XOR_": np.bitwise_xor,
 }
 #: Yosys's register on a rising edge, without reset.
 REGISTER = "$_DFF_P_"
@@ -80,7 +77,7 @@ class Cell:
                 continue
             if kind not in GATES:
                 raise ToolError("simulation of the netlist", f"{kind} in cell {self.name}", f"{', '.join(GATES)}")
-            inside[nets["Y"]] = GATES[kind](**{pin: inside[net] for pin, net in nets.items() if pin != "Y"})
+            inside[nets["Y"]] = GATES[kind](*(inside[net] for pin, net in nets.items() if pin != "Y"))
         return {pin: inside[self.nets[pin]] for pin in self.outputs}
 
 

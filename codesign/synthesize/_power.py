@@ -3,8 +3,8 @@
 Per clock cycle, with ``a`` the toggles of a net, ``C`` the pins' capacitances on it and ``V`` the supply:
 
 - switching: the sum of ``a C V**2 / 2`` over all nets, the clock's and the inputs' among them;
-- internal: the sum over pins of ``a`` times the mean of the energies of a rise and a fall, each from the library's table
-  at the slopes of the inputs and the load of the output; over related pins and conditions the mean is taken;
+- internal: the sum over pins of ``a`` times the mean of the energies of a rise and a fall, each from the library's
+  table at the slopes of the inputs and the load of the output; over related pins and conditions the mean is taken;
 - leakage: the sum of the cells'.
 
 Liberty User Guide, volume 1, chapter "Modeling Power"; energies are in units of capacitance times voltage squared.
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from codesign.errors import InputError, ToolError
 from codesign.synthesize._liberty import Group
-from codesign.synthesize._netlist import Cell, Netlist, Nets
+from codesign.synthesize._netlist import Cell, Netlist
 
 Values = npt.NDArray[np.float64]
 
@@ -66,72 +66,82 @@ class Units:
         )
 
 
-def power(
-    library: Group,
-    cells: Mapping[str, Cell],
-    netlist: Netlist,
-    toggles: Values,
-    slopes: Mapping[str, tuple[float, float]],
-    clock_ns: float,
-) -> Power:
-    """Power at a clock.
+@dataclass(frozen=True)
+class PowerModel:
+    """A netlist with all that its power depends on but the toggles.
 
     Args:
         library: The library's power tables.
         cells: Its cells.
         netlist: The netlist.
-        toggles: Of each net in a clock cycle, ``[nets]``.
-        slopes: Mean of rise and fall in ns, by ``instance/pin``.
+        slopes: Times of rise and fall in ns, by ``instance/pin``.
         clock_ns: The clock period.
-
-    Raises:
-        InputError: The library has no supply voltage.
-        ToolError: A slope is missing.
     """
-    units, second = Units.of(library), clock_ns * 1e-9
-    groups = {group.name: group for group in library.of("cell")}
-    volt = library.numbers("nom_voltage")
-    if not volt:
-        raise InputError("liberty file", "no nom_voltage", "the supply that its energies are for")
-    loads = netlist.loads(cells)
-    switching = 0.5 * float(toggles @ loads) * units.farad * (volt[0] * units.volt) ** 2 / second
-    energy, leakage = 0.0, 0.0
-    for name, pins in netlist.connections.items():
-        leakage += len(netlist.instances[name]) * _leakage(groups[name])
-        for pin in groups[name].of("pin"):
-            if pin.name in pins:
-                tables = _energies(library, pin, pins, loads, lambda p, n=name: _slope(netlist, slopes, n, p), units)
-                energy += float(tables @ toggles[pins[pin.name]])
-    internal = energy * units.farad * units.volt**2 / second
-    return Power(internal * 1e3, switching * 1e3, leakage * units.watt * 1e3)
+
+    library: Group
+    cells: Mapping[str, Cell]
+    netlist: Netlist
+    slopes: Mapping[str, tuple[float, float]]
+    clock_ns: float
+
+    def power(self, toggles: Values) -> Power:
+        """Power for the toggles of each net in a clock cycle, ``[nets]``.
+
+        Raises:
+            InputError: The library has no supply voltage, or units that are none.
+            ToolError: A slope is missing.
+        """
+        units, second = Units.of(self.library), self.clock_ns * 1e-9
+        groups = {group.name: group for group in self.library.of("cell")}
+        volt = self.library.numbers("nom_voltage")
+        if not volt:
+            raise InputError("liberty file", "no nom_voltage", "the supply that its energies are for")
+        loads = self.netlist.loads(self.cells)
+        charged = 0.5 * float(toggles @ loads) * (volt[0] * units.volt) ** 2
+        energy, leakage = 0.0, 0.0
+        for name, pins in self.netlist.connections.items():
+            leakage += len(self.netlist.instances[name]) * _leakage(groups[name]) * units.watt
+            for pin in groups[name].of("pin"):
+                if pin.name in pins:
+                    tables = self._energies(name, pin, loads, units.second)
+                    energy += float(tables @ toggles[pins[pin.name]]) * units.volt**2
+        return Power(energy * units.farad / second * 1e3, charged * units.farad / second * 1e3, leakage * 1e3)
+
+    def _energies(self, cell: str, pin: Group, loads: Values, second: float) -> Values:
+        """Mean energy of a toggle of a pin of every instance, ``[instances]``, in the library's unit."""
+        pins, groups = self.netlist.connections[cell], list(pin.of("internal_power"))
+        total = np.zeros(len(pins[pin.name]))
+        for group in groups:
+            named = group.attributes.get("related_pin", "").split()
+            related = [each for each in named if each in pins] or [pin.name]
+            slopes = np.mean([self._slopes(cell, each) for each in related], 0) * 1e-9 / second
+            for table in (*group.of("rise_power"), *group.of("fall_power")):
+                total += _look_up(self.library, table, loads[pins[pin.name]], slopes) / 2
+            for table in group.of("power"):  # of both edges alike
+                total += _look_up(self.library, table, loads[pins[pin.name]], slopes)
+        return total / max(len(groups), 1)
+
+    def _slopes(self, cell: str, pin: str) -> Values:
+        """The mean of rise and fall at a pin of every instance, ``[instances]``, in ns."""
+        try:
+            return np.array([sum(self.slopes[f"{name}/{pin}"]) / 2 for name in self.netlist.instances[cell]])
+        except KeyError as error:
+            raise ToolError("OpenSTA", f"no slope of {error}", "one of every pin") from None
 
 
-def _energies(library: Group, pin: Group, pins: Mapping[str, Nets], loads: Values, slope, units: Units) -> Values:
-    """Mean energy of a toggle of a pin, ``[instances]``, in the library's unit."""
-    groups = list(pin.of("internal_power"))
-    total = np.zeros(len(pins[pin.name]))
-    for group in groups:
-        related = group.attributes.get("related_pin", pin.name).split()
-        times = [slope(each) * 1e-9 / units.second for each in related if each in pins] or [slope(pin.name)]
-        axes = {"load": loads[pins[pin.name]], "slope": np.mean(times, 0)}
-        both = [table for kind in ("rise_power", "fall_power") for table in group.of(kind)]
-        total += sum((_look_up(library, table, axes) for table in both), np.zeros(len(total))) / 2
-    return total / max(len(groups), 1)
-
-
-def _look_up(library: Group, table: Group, axes: Mapping[str, Values]) -> Values:
-    """A table's values, linear between its points and constant beyond its ends."""
+def _look_up(library: Group, table: Group, loads: Values, slopes: Values) -> Values:
+    """A table's values, linear between its points and constant beyond its ends, ``[instances]``."""
     template = next((group for group in library.of("power_lut_template") if group.name == table.name), table)
     values = np.array(table.numbers("values"))
     points = [table.numbers(f"index_{n}") or template.numbers(f"index_{n}") for n in (1, 2, 3)]
     points = [np.array(each) for each in points if each]
     kinds = [template.attributes.get(f"variable_{n}", "") for n in range(1, len(points) + 1)]
-    count = len(axes["load"])
+    count = len(loads)
     if not points or values.size == 1:
         return np.full(count, values[0])
     values = np.broadcast_to(values.reshape([len(each) for each in points]), (count, *map(len, points)))
     for grid, kind in zip(points, kinds, strict=True):
-        at = np.clip(axes["load" if "capacitance" in kind else "slope"], grid[0], grid[-1])
+        at = np.clip(loads if "capacitance" in kind else slopes, grid[0], grid[-1])
         below = np.clip(np.searchsorted(grid, at, "right") - 1, 0, max(len(grid) - 2, 0))
         above = np.minimum(below + 1, len(grid) - 1)
         span = np.where(above > below, grid[above] - grid[below], 1.0)
@@ -139,14 +149,6 @@ def _look_up(library: Group, table: Group, axes: Mapping[str, Values]) -> Values
         rows = np.arange(count)
         values = values[rows, below] * (1 - share) + values[rows, above] * share
     return values
-
-
-def _slope(netlist: Netlist, slopes: Mapping[str, tuple[float, float]], cell: str, pin: str) -> Values:
-    """Of a pin of every instance of a cell: the mean of rise and fall, ``[instances]``, in ns."""
-    try:
-        return np.array([sum(slopes[f"{name}/{pin}"]) / 2 for name in netlist.instances[cell]])
-    except KeyError as error:
-        raise ToolError("OpenSTA", f"no slope of {error}", "one of every pin") from None
 
 
 def _leakage(cell: Group) -> float:

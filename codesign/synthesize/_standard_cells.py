@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from codesign.errors import InputError
-from codesign.synthesize._netlist import Cell, Netlist, read_cells, read_netlist
+from codesign.synthesize._netlist import GATES, Cell, Netlist, read_cells, read_netlist
 from codesign.synthesize._yosys import Yosys, read_counts, read_project, run_yosys
 from codesign.transpile._interface import Interface
 
@@ -84,8 +84,7 @@ def smallest_nand(cells: dict[str, Cell]) -> Cell:
     zero = np.zeros(1, np.uint64)
     nands: list[Cell] = []
     for cell in cells.values():
-        known = all(kind in ("$_AND_", "$_NOT_", "$_OR_", "$_ORNOT_") for kind, _ in cell.gates)
-        if known and (len(cell.inputs), len(cell.outputs)) == (2, 1):
+        if all(kind in GATES for kind, _ in cell.gates) and (len(cell.inputs), len(cell.outputs)) == (2, 1):
             first, second = np.array([0b0011], np.uint64), np.array([0b0101], np.uint64)
             (made,) = cell.outcome(dict(zip(cell.inputs, (first, second), strict=True)), zero).values()
             nands += [cell] if int(made[0]) & 0b1111 == 0b1110 else []

@@ -65,9 +65,9 @@ class Asic(Pass):
         """Map, play, time, add up."""
         from codesign.synthesize._gates import simulate
         from codesign.synthesize._liberty import read_library
-        from codesign.synthesize._power import power
-        from codesign.synthesize._standard_cells import LIBERTY, NETLIST, map_project, smallest_nand
+        from codesign.synthesize._power import PowerModel
         from codesign.synthesize._sta import analyze
+        from codesign.synthesize._standard_cells import LIBERTY, NETLIST, map_project, smallest_nand
         from codesign.synthesize._yosys import find_yosys
         from codesign.transpile._interface import Interface
 
@@ -99,7 +99,8 @@ class Asic(Pass):
                 context.progress("asic: timing", 2, 3)
                 timing = analyze(project, interface.top, target.clock_ns, self.outside_ns, log, self.timeout_s)
                 (kept / "timing.rpt").write_text(timing.report)
-                parts = power(library, mapped.cells, mapped.netlist, played.toggles, timing.slopes, target.clock_ns)
+                model = PowerModel(library, mapped.cells, mapped.netlist, timing.slopes, target.clock_ns)
+                parts = model.power(played.toggles)
                 found |= {
                     "fmax_mhz": (1000 / (target.clock_ns - timing.slack_ns), "MHz, before layout, ideal wires"),
                     "slack_ns": (timing.slack_ns, f"ns of {target.clock_ns:g}, before layout, ideal wires"),
