@@ -71,7 +71,8 @@ def simulate(
     settled = values.copy()
     into = np.concatenate([netlist.ports[port.name] for port in interface.inputs])
     out = np.concatenate([netlist.ports[port.name] for port in interface.outputs])
-    filling = -(-interface.stages // interval)
+    # Until the outputs are those of a vector, and one more: a toggle is between two of them.
+    filling = -(-interface.stages // interval) + 1
     toggles, cycles = np.zeros(netlist.nets), part * interval
     wrong = np.zeros(count, bool)
     for cycle in range(filling * interval + cycles):
