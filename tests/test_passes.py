@@ -21,6 +21,7 @@ from codesign.pipeline import Quiet
 from codesign.shipped import read_toml
 from codesign.target import load_target
 from tests.builds import make, make_given, python
+from tests.synthesize.projects import needs_cells, needs_sta
 
 NAMES = sorted(registry())
 #: Passes of the flows for networks with quantizers of their own.
@@ -328,20 +329,35 @@ def rtl_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
     return [record(folder, 3, until="synthesize.yosys", flow="rtl") for folder in folders]
 
 
+@pytest.fixture(scope="module")
+def asic_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
+    """Likewise, as standard cells."""
+    folders = [tmp_path_factory.mktemp("asic") / "project" for _ in range(2)]
+    return [record(folder, 3, until="synthesize.asic", flow="asic") for folder in folders]
+
+
 #: Passes of the flow rtl, whose tools take their time.
 RTL = ("transpile.rtl", "verify.rtl", "synthesize.yosys")
 
+#: Likewise of the flow asic.
+ASIC = ("transpile.retarget", "synthesize.asic")
+MARKS = dict.fromkeys(RTL, [pytest.mark.slow]) | dict.fromkeys(ASIC, [pytest.mark.slow, needs_cells, needs_sta])
+
 #: Passes that need data of another kind, or that these flows do not have, and are run in tests of their own.
-ELSEWHERE = ("verify.anomaly", "transpile.retarget")
+ELSEWHERE = ("verify.anomaly",)
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if n in RTL else []) for n in NAMES if n not in ELSEWHERE],
+    [pytest.param(n, marks=MARKS.get(n, [])) for n in NAMES if n not in ELSEWHERE],
 )
 def test_is_deterministic_for_a_seed(name: str, request: pytest.FixtureRequest) -> None:
-    flow = "given_twice" if name in GIVEN else "rtl_twice" if name in RTL else "twice"
-    first, second = request.getfixturevalue(flow)
+    flow = {
+        **dict.fromkeys(GIVEN, "given_twice"),
+        **dict.fromkeys(RTL, "rtl_twice"),
+        **dict.fromkeys(ASIC, "asic_twice"),
+    }
+    first, second = request.getfixturevalue(flow.get(name, "twice"))
     assert name in first.changes, "no shipped flow that this test builds has the pass: build another flow here"
     assert json.dumps(first.changes[name]) == json.dumps(second.changes[name])
     assert first.changes[name]

@@ -133,7 +133,7 @@ def test_targets_that_do_not_fit_are_refused_early(tmp_path: Path) -> None:
         Asic(timing=False).refuse(cells)
     with pytest.raises(InputError, match=r"'own': standard cells; .*; put synthesize\.asic in its place"):
         Yosys().refuse(cells)
-    with pytest.raises(InputError, match="'own': standard cells; .*; use --flow asic"):
+    with pytest.raises(InputError, match=r"'own': standard cells; .*; use --flow asic"):
         Hls4ml().check_target(cells.target)
     Hls4ml(part="xcvu9p").check_target(cells.target)
     Yosys(family="ice40").refuse(cells)
