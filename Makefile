@@ -1,5 +1,6 @@
 # `make demo` builds the jet tagger; `make test` runs the tests. Each works alone on a fresh clone
-# of a machine with python3 (3.11 or newer, with venv) and g++.
+# of a machine with python3 (3.11 or newer, with venv) and g++. Tests of the flow asic are left out where there is no
+# OpenSTA or none of its cells (Debian: opensta, qflow-tech-osu018), unless CI is set.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin

@@ -1,11 +1,12 @@
 """What the chip and the trigger allow: TOML files in ``targets/`` or of the user's own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, inf
 from pathlib import Path
 
 from codesign.errors import InputError
-from codesign.shipped import read_shipped, shipped_path
+from codesign.shipped import is_file, read_shipped, shipped_path
+from codesign.store import digest_file
 
 #: Quotients of decimal periods that should be whole come out this much too small at most.
 ROUNDING = 1e-9
@@ -25,6 +26,8 @@ class Target:
         lut, ff, dsp, bram_36k: Resources that the network may use; None for what an ASIC does not have.
         area_um2: Area of standard cells that the network may use; None for an FPGA.
         liberty: Liberty file of an ASIC's standard cells, relative to the target's file; empty for an FPGA.
+        liberty_from: How to get that file.
+        liberty_sha256: Of its content, once the target is loaded; two targets with other cells are not equal.
         latency_ns: Longest time from input to output; None if the trigger sets none.
         adder_ns: Time of one level of adders, with its carry chain and the wire to the next.
         register_ns: What a register takes of a clock period.
@@ -42,6 +45,8 @@ class Target:
     bram_36k: int | None = None
     area_um2: float | None = None
     liberty: str = ""
+    liberty_from: str = ""
+    liberty_sha256: str = ""
     latency_ns: float | None = None
     adder_ns: float = 1.0
     register_ns: float = 0.0
@@ -61,6 +66,11 @@ class Target:
             raise InputError(
                 f"target {self.name!r}, register_ns", f"{self.register_ns}", f"less than clock_ns, {self.clock_ns:g}"
             )
+
+    @property
+    def standard_cells(self) -> bool:
+        """Whether it is an ASIC's."""
+        return bool(self.liberty)
 
     @property
     def levels_per_cycle(self) -> int:
@@ -95,7 +105,18 @@ def load_target(name: str, folder: Path) -> Target:
         name: A shipped target's name, or a path to a TOML file, relative to ``folder``.
         folder: Folder that relative paths start from.
 
+    Returns:
+        The target, the path of its liberty file from the working directory.
+
     Raises:
-        InputError: There is no such target, or its file does not say what a target must.
+        InputError: There is no such target, its file does not say what a target must, or there is no liberty file.
     """
-    return read_shipped(Target, shipped_path("target", name, folder))
+    path = shipped_path("target", name, folder)
+    target = read_shipped(Target, path)
+    if not target.standard_cells:
+        return target
+    liberty = path.parent / target.liberty
+    if not is_file(liberty):
+        found = f"{str(liberty)!r}, which is not there"
+        raise InputError(f"target {target.name!r}, liberty", found, "a liberty file", target.liberty_from)
+    return replace(target, liberty=str(liberty), liberty_sha256=digest_file(liberty))

@@ -17,6 +17,7 @@ INSTALL = {
     "g++": "install a C++ compiler (Debian, Ubuntu: apt-get install g++)",
     "ghdl": "install it (Debian, Ubuntu: apt-get install ghdl), or set transpile.rtl.language to verilog",
     "ecppack": "install Project Trellis, or take nextpnr-ecp5 off PATH for pip install 'codesign[rtl]'",
+    "sta": "install OpenSTA (Debian, Ubuntu: apt-get install opensta)",
 }
 
 

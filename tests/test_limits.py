@@ -50,6 +50,7 @@ def test_estimates_are_held_against_budgets_alone() -> None:
 
 def asic(folder: Path) -> str:
     path = folder / "own.toml"
+    (folder / "a.lib").write_text("library (a) { }")
     path.write_text(
         'summary = "s"\npart = ""\nclock_ns = 10\ninitiation_interval_ns = 10\nliberty = "a.lib"\nsources = []\n'
     )
@@ -58,7 +59,7 @@ def asic(folder: Path) -> str:
 
 def test_another_technology_is_taken_from_there_on(tmp_path: Path) -> None:
     design = Retarget(Path(asic(tmp_path)))(Design({"target": TARGET}))
-    assert design.target.liberty == "a.lib"
+    assert design.target.liberty == str(tmp_path / "a.lib")
     assert "vu13p-l1t" in design.notices["transpile.retarget"]
 
 

@@ -21,6 +21,7 @@ from codesign.pipeline import Quiet
 from codesign.shipped import read_toml
 from codesign.target import load_target
 from tests.builds import make, make_given, python
+from tests.synthesize.projects import needs_cells, needs_sta
 
 NAMES = sorted(registry())
 #: Passes of the flows for networks with quantizers of their own.
@@ -335,9 +336,18 @@ def ecp5_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
     return [record(folder, 3, until="place.nextpnr", flow="ecp5") for folder in folders]
 
 
-#: Passes of the flows rtl and ecp5, whose tools take their time.
+@pytest.fixture(scope="module")
+def asic_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
+    """Likewise, as standard cells."""
+    folders = [tmp_path_factory.mktemp("asic") / "project" for _ in range(2)]
+    return [record(folder, 3, until="synthesize.asic", flow="asic") for folder in folders]
+
+
+#: Passes of flows whose tools take their time.
 RTL = ("transpile.rtl", "verify.rtl", "synthesize.yosys")
 ECP5 = ("transpile.retarget", "place.nextpnr")
+ASIC = ("synthesize.asic",)
+MARKS = dict.fromkeys((*RTL, *ECP5), [pytest.mark.slow]) | dict.fromkeys(ASIC, [pytest.mark.slow, needs_cells, needs_sta])
 
 #: Passes that need data of another kind, or that these flows do not have, and are run in tests of their own.
 VENDORS = tuple(f"synthesize.{name}" for name in ("vivado", "vitis_hls", "quartus", "catapult"))
@@ -346,10 +356,10 @@ ELSEWHERE = ("verify.anomaly", *VENDORS)
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if n in (*RTL, *ECP5) else []) for n in NAMES if n not in ELSEWHERE],
+    [pytest.param(n, marks=MARKS.get(n, [])) for n in NAMES if n not in ELSEWHERE],
 )
 def test_is_deterministic_for_a_seed(name: str, request: pytest.FixtureRequest) -> None:
-    flows = {"given_twice": GIVEN, "rtl_twice": RTL, "ecp5_twice": ECP5}
+    flows = {"given_twice": GIVEN, "rtl_twice": RTL, "ecp5_twice": ECP5, "asic_twice": ASIC}
     flow = next((flow for flow, names in flows.items() if name in names), "twice")
     first, second = request.getfixturevalue(flow)
     assert name in first.changes, "no shipped flow that this test builds has the pass: build another flow here"

@@ -34,12 +34,52 @@ def find_yosys() -> Yosys:
     return Yosys(packaged if found.packaged else (str(found.path),), found.version)
 
 
+def run_yosys(yosys: Yosys, project: Path, commands: Sequence[str], log: Path, timeout_s: float) -> None:
+    """Run commands.
+
+    Everything is named relative to the project: the WebAssembly build sees a ``/tmp`` of its own.
+
+    Args:
+        yosys: What is called.
+        project: The working folder; the script goes there.
+        commands: Yosys's own.
+        log: Takes what Yosys prints.
+        timeout_s: Longest time that it may take.
+
+    Raises:
+        ToolError: Yosys failed.
+    """
+    (project / "synthesis.ys").write_text("\n".join(commands) + "\n")
+    tools.run([*yosys.command, "-q", "synthesis.ys"], project, log, timeout_s, tools.python_path())
+
+
+def read_project(interface: Interface) -> str:
+    """The command that reads a project's Verilog."""
+    return f"read_verilog -sv -defer {' '.join(interface.files)}"
+
+
+def read_counts(counted: Path, log: Path) -> tuple[dict[str, int], float]:
+    """What ``stat -json`` counted.
+
+    Returns:
+        Numbers by cell type; and the area by the liberty file that it was given, else 0.
+
+    Raises:
+        ToolError: There is something else than counts.
+    """
+    try:
+        design = cast("dict[str, Any]", json.loads(counted.read_bytes()))["design"]
+        cells: dict[str, Any] = design["num_cells_by_type"]
+        return {name: int(count) for name, count in cells.items()}, float(design.get("area", 0.0))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        found = f"no readable counts ({type(error).__name__})"
+        raise ToolError("Yosys", found, "stat -json", f"log: {log}") from None
+
+
 def count_cells(
     yosys: Yosys, interface: Interface, project: Path, synthesis: Sequence[str], log: Path, timeout_s: float
 ) -> tuple[dict[str, int], Path]:
     """Synthesize a project and count its cells.
-
-    Everything is named relative to the project, for the WebAssembly build.
 
     Args:
         yosys: What is called.
@@ -55,15 +95,7 @@ def count_cells(
     Raises:
         ToolError: Yosys failed, or wrote something else than counts.
     """
-    read = f"read_verilog -sv -defer {' '.join(interface.files)}"
-    lines = [read, *synthesis[:-1], f"{synthesis[-1]} -top {interface.top}", "tee -q -o stat.json stat -json"]
-    (project / "synthesis.ys").write_text("\n".join(lines) + "\n")
-    tools.run([*yosys.command, "-q", "synthesis.ys"], project, log, timeout_s, tools.python_path())
     counted = project / "stat.json"
-    try:
-        found = cast("dict[str, Any]", json.loads(counted.read_bytes()))
-        cells: dict[str, Any] = found["design"]["num_cells_by_type"]
-        return {name: int(count) for name, count in cells.items()}, counted
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        found = f"no readable counts ({type(error).__name__})"
-        raise ToolError("Yosys", found, "stat -json", f"log: {log}") from None
+    commands = [*synthesis[:-1], f"{synthesis[-1]} -top {interface.top}", f"tee -q -o {counted.name} stat -json"]
+    run_yosys(yosys, project, [read_project(interface), *commands], log, timeout_s)
+    return read_counts(counted, log)[0], counted

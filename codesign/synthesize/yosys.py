@@ -77,6 +77,9 @@ class Yosys(Pass):
         }
 
     def _family(self, target: Target) -> FamilyName:
+        if target.standard_cells and self.family is None:
+            step = "put synthesize.asic in its place (--flow asic), or set synthesize.yosys.family"
+            raise InputError(f"target {target.name!r}", "standard cells", "a chip with a part number", step)
         found = self.family or family_of(target.part)
         if found is None:
             step = f"set synthesize.yosys.family to one of {', '.join(FAMILIES)}"

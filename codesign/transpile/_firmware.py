@@ -100,6 +100,9 @@ class Firmware:
         Raises:
             InputError: With an example of one that it does.
         """
+        if target.standard_cells and not self.part:
+            step = "use --flow asic, or set transpile.hls4ml.part to a chip's"
+            raise InputError(f"target {target.name!r}", "standard cells", "a chip with a part number", step)
         backend, part = BACKENDS[self.backend], self.part or target.part
         if not part.lower().startswith(backend.parts):
             where = "transpile.hls4ml, part" if self.part else f"target {target.name!r}, part"

@@ -28,8 +28,9 @@ class Retarget(Pass):
     writes: ClassVar[tuple[str, ...]] = ("target", "notices")
 
     def files(self) -> tuple[Path, ...]:
-        """The target's file."""
-        return (shipped_path("target", self._name, Path()),)
+        """The target's file, and that of its standard cells."""
+        target = load_target(self._name, Path())
+        return (shipped_path("target", self._name, Path()), *([Path(target.liberty)] if target.standard_cells else []))
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Read the target, compare families."""
@@ -46,4 +47,4 @@ class Retarget(Pass):
 
 
 def _technology(target: Target) -> str:
-    return "standard cells" if target.liberty else str(family_of(target.part))
+    return "standard cells" if target.standard_cells else str(family_of(target.part))
