@@ -1,1 +1,1 @@
-"""Stage 9: what people and other programs read about a build."""
+"""Stage 10: what people and other programs read about a build."""
