@@ -34,7 +34,8 @@ from rich.table import Table
 
 from codesign.allocate._counting import count
 from codesign.allocate.costs import Hardware, make_cost
-from codesign.estimate._model import FITTED, Fit, estimate
+from codesign.estimate._fit import FITTED, Fit
+from codesign.estimate._model import estimate
 from codesign.estimate._terms import count_terms, ports
 from codesign.synthesize._families import FAMILIES, resources
 from codesign.synthesize._yosys import Yosys, count_cells, find_yosys

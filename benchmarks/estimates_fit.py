@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from scipy.optimize import nnls
 
 from codesign.allocate.costs import Part
 from codesign.allocate.costs.rtl_lut import digit_bits, weight_bits
-from codesign.estimate._model import Error, Fit, Placed, node_lut, pipeline_stages, registered, shared
+from codesign.estimate._fit import Error, Fit
+from codesign.estimate._model import Placed, levels, node_lut, pipeline_stages, registered, shared
 from codesign.estimate._terms import Terms
 from codesign.synthesize._families import FamilyName
 
@@ -93,7 +93,7 @@ def _row(given: dict[str, str]) -> Row:
 
     lists = zip(*([typed(name, text) for text in given[name].split()] for name in TERMS), strict=True)
     sizes = zip(*([int(text) for text in given[f"part_{name}"].split()] for name in PARTS), strict=True)
-    parts = (Part(f"fc{i}", "linear", positions=1, **dict(zip(PARTS, each, strict=True))) for i, each in enumerate(sizes))
+    parts = (Part("fc", "linear", positions=1, **dict(zip(PARTS, each, strict=True))) for each in sizes)
     plain = {name: typed(name, given[name]) for name in PLAIN}
     return Row(terms=tuple(Terms(*each) for each in lists), parts=tuple(parts), **plain)
 
@@ -108,14 +108,15 @@ def fit_rows(rows: Sequence[Row]) -> Fit:
         return [[sum(shared(t, sharing) for t in row.terms), sum(t.cut for t in row.terms)] for row in known]
 
     def registers(thinning: float) -> list[list[float]]:
-        return [[_registers(row, levels, thinning)[1]] for row in known]
+        return [[_registers(row, *slow, thinning)[1]] for row in known]
 
     # Between the last register of sums and that of outputs, half a stage is free, on average.
     cycles = np.array([row.latency_cycles for row in known], float)
-    doublings = [[sum(log2(t.terms) for t in row.terms) / row.stage_levels] for row in known]
-    _, (levels,) = _solve(lambda _: doublings, cycles - 1.5, cycles)
+    units = ((1, 0), (0, 1))
+    depths = [[sum(levels(t, *unit) for t in row.terms) / row.stage_levels for unit in units] for row in known]
+    _, slow = _solve(lambda _: depths, cycles - 1.5, cycles)
     sharing, (per_sum, per_cut) = _solve(adders, lut, lut, SHARING)
-    fixed = np.array([_registers(row, levels, 1.0)[0] for row in known])
+    fixed = np.array([_registers(row, *slow, 1.0)[0] for row in known])
     thinning, (per_registered,) = _solve(registers, ff - fixed, ff, THINNING)
     _, (per_bit, per_weight) = _solve(lambda _: [_part_terms(row) for row in known], lut, lut)
     versions = {(row.yosys, row.alkaid) for row in rows}
@@ -123,7 +124,7 @@ def fit_rows(rows: Sequence[Row]) -> Fit:
     if versions:
         raise SystemExit(f"rows of several versions of Yosys and alkaid: {versions}")
     fit = Fit(
-        FAMILY, yosys, alkaid, len(known), len(unknown), per_sum, sharing, per_cut, levels, per_registered, thinning,
+        FAMILY, yosys, alkaid, len(known), len(unknown), per_sum, sharing, per_cut, *slow, per_registered, thinning,
         per_bit, per_weight, nothing, nothing, nothing, nothing,
     )  # fmt: skip
     return errors(fit, unknown)
@@ -141,12 +142,13 @@ def errors(fit: Fit, rows: Sequence[Row]) -> Fit:
 
 def predict(fit: Fit, row: Row) -> dict[str, float]:
     """What the fit says of a row, by name of its error."""
-    fixed, left = _registers(row, fit.levels_per_doubling, fit.thinning)
+    slow = fit.levels_per_doubling, fit.levels_per_bit
+    fixed, left = _registers(row, *slow, fit.thinning)
     bit, weight = _part_terms(row)
     return {
         "lut": sum(node_lut(terms, fit) for terms in row.terms),
         "ff": fixed + fit.ff_per_sum * left,
-        "latency_cycles": pipeline_stages(_chain(row, fit.levels_per_doubling), row.stage_levels) + 1,
+        "latency_cycles": pipeline_stages(_chain(row, *slow), row.stage_levels) + 1,
         "part_lut": fit.part_per_bit * bit + fit.part_per_weight * weight,
     }
 
@@ -157,16 +159,16 @@ def error(predicted: Sequence[float], counted: Sequence[float]) -> Error:
     return Error(round(float(np.median(off)), 3), round(float(np.quantile(off, 0.9)), 3))
 
 
-def _chain(row: Row, levels: float) -> list[Placed]:
+def _chain(row: Row, per_doubling: float, per_bit: float) -> list[Placed]:
     placed, start = list[Placed](), 0.0
     for terms in row.terms:
-        placed.append(Placed(terms, start, start + levels * log2(terms.terms)))
+        placed.append(Placed(terms, start, start + levels(terms, per_doubling, per_bit)))
         start = placed[-1].end
     return placed
 
 
-def _registers(row: Row, levels: float, thinning: float) -> tuple[float, float]:
-    placed = _chain(row, levels)
+def _registers(row: Row, per_doubling: float, per_bit: float, thinning: float) -> tuple[float, float]:
+    placed = _chain(row, per_doubling, per_bit)
     stages = pipeline_stages(placed, row.stage_levels)
     return row.ports + stages + 1, registered(placed, stages, thinning)
 

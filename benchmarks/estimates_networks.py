@@ -1,6 +1,7 @@
 """Random layers and pairs of layers, as fine-tuning leaves them: integer weights, biases, ReLU, fewer bits after it."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.random import Generator
@@ -61,7 +62,7 @@ def _draw(generator: Generator) -> tuple[float, Quantized]:
     formats = {"x": _format(generator, bool(generator.integers(2)), 16)}
     nodes, parameters, codes = list[Node](), dict[str, np.ndarray](), dict[str, np.ndarray]()
     work, given, values = 0.0, "x", Interval.of(formats["x"], (sizes[0],))
-    for layer, (fan_in, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for layer, (fan_in, outputs) in enumerate(pairwise(sizes)):
         name, bits, last = f"fc{layer}", int(generator.integers(2, 9)), layer == len(sizes) - 2
         op = Linear(f"{name}.weight", f"{name}.bias")
         formats[op.weight] = weight = Fixed(True, bits, 1)

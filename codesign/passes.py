@@ -18,7 +18,18 @@ from codesign.plugins import by_entry_point, claimed, in_folder
 from codesign.store import Store
 
 #: The pipeline, in order; each stage is a folder.
-STAGES = ("load", "sensitivity", "allocate", "finetune", "export", "transpile", "verify", "synthesize", "report")
+STAGES = (
+    "load",
+    "sensitivity",
+    "allocate",
+    "finetune",
+    "export",
+    "estimate",
+    "transpile",
+    "verify",
+    "synthesize",
+    "report",
+)
 ENTRY_POINTS = "codesign.passes"
 
 

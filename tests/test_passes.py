@@ -329,7 +329,7 @@ def rtl_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
 
 
 #: Passes of the flow rtl, whose tools take their time.
-RTL = ("transpile.rtl", "verify.rtl", "synthesize.yosys")
+RTL = ("estimate.resources", "transpile.rtl", "verify.rtl", "synthesize.yosys")
 
 #: Passes that need data of another kind, or that these flows do not have, and are run in tests of their own.
 ELSEWHERE = ("verify.anomaly", "transpile.retarget")

@@ -1,73 +1,17 @@
-"""LUTs, flip-flops and clock cycles from terms, by coefficients that ``benchmarks/estimates.py`` fits."""
+"""LUTs, flip-flops and clock cycles of the unrolled RTL, from the terms of its sums."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from math import ceil, log2
-from pathlib import Path
 
 import numpy as np
 
+from codesign.allocate._counting import templates
+from codesign.allocate.costs.rtl_lut import part_lut
+from codesign.estimate._fit import Fit, read_fit
 from codesign.estimate._terms import Terms, count_terms, ports
 from codesign.graph import Graph
 from codesign.quantized import Quantized
-from codesign.synthesize._families import FamilyName
-from codesign.typed import adapter
-
-#: Written by the benchmark, and by nobody else.
-FITTED = Path(__file__).parent / "fitted.json"
-
-
-@dataclass(frozen=True)
-class Error:
-    """How far estimates of networks that were not fitted are off, relative to what was counted.
-
-    Args:
-        median: Half of them are at most this far off.
-        most: Nine of ten are at most this far off.
-    """
-
-    median: float
-    most: float
-
-    def __str__(self) -> str:
-        return f"median error {100 * self.median:.0f} %, 90 % within {100 * self.most:.0f} %"
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Coefficients, none negative, and their errors.
-
-    Args:
-        family, yosys, alkaid: What the networks were synthesized for, and by which versions.
-        fitted, held_out: Numbers of networks.
-        lut_per_sum, sharing: LUTs per bit of sums, and the power of the number of outputs that it falls with.
-        lut_per_cut: LUTs per bit that is cut.
-        levels_per_doubling: Levels of adders per doubling of the terms of a sum.
-        ff_per_sum, thinning: Flip-flops per bit of sums where registers between stages cut them, and the power of
-            the way to their end that it falls with.
-        part_per_bit, part_per_weight: Where widths alone are known, LUTs per bit of a weight and for every weight that
-            is not zero, per bit of an adder.
-        lut, ff, latency_cycles, part_lut: Errors on networks held out.
-    """
-
-    family: FamilyName
-    yosys: str
-    alkaid: str
-    fitted: int
-    held_out: int
-    lut_per_sum: float
-    sharing: float
-    lut_per_cut: float
-    levels_per_doubling: float
-    ff_per_sum: float
-    thinning: float
-    part_per_bit: float
-    part_per_weight: float
-    lut: Error
-    ff: Error
-    latency_cycles: Error
-    part_lut: Error
 
 
 @dataclass(frozen=True)
@@ -93,13 +37,6 @@ class Placed:
     end: float
 
 
-@cache
-def read_fit() -> Fit:
-    """The coefficients that are in use."""
-    found: Fit = adapter(Fit).validate_json(FITTED.read_bytes())
-    return found
-
-
 def estimate(quantized: Quantized, stage_levels: int) -> Estimate:
     """Estimate the unrolled, pipelined hardware of a network.
 
@@ -108,7 +45,7 @@ def estimate(quantized: Quantized, stage_levels: int) -> Estimate:
         stage_levels: Levels of adders in a pipeline stage.
     """
     fit, counted = read_fit(), count_terms(quantized)
-    placed = place(quantized.graph, counted, fit.levels_per_doubling)
+    placed = place(quantized.graph, counted, fit)
     stages = pipeline_stages(placed, stage_levels)
     # Ports have registers of their own, and so has the chain that says when outputs are valid.
     ff = ports(quantized, counted) + stages + 1 + fit.ff_per_sum * registered(placed, stages, fit.thinning)
@@ -116,8 +53,22 @@ def estimate(quantized: Quantized, stage_levels: int) -> Estimate:
 
 
 def estimate_layers(quantized: Quantized) -> dict[str, float]:
-    """LUTs of the unrolled network by node; those of a ReLU or of a saturation stand beside those of its sum."""
+    """LUTs of the unrolled network by node; those of a ReLU stand with it, not with the sum before."""
     return {name: node_lut(terms, read_fit()) for name, terms in count_terms(quantized).items()}
+
+
+def estimate_graph(graph: Graph, weight_bits: int, activation_bits: int) -> dict[str, float]:
+    """LUTs of the unrolled layers with weights by node, before any bits are chosen, by the cost ``rtl_lut``.
+
+    Args:
+        graph: The network.
+        weight_bits: Bits that every weight would have, none of them being zero.
+        activation_bits: Bits that every layer's input would have.
+    """
+    return {
+        name: part_lut(each.part(weight_bits, activation_bits, each.channels * each.fan_in))
+        for name, each in templates(graph).items()
+    }
 
 
 def node_lut(terms: Terms, fit: Fit) -> float:
@@ -130,13 +81,18 @@ def shared(terms: Terms, sharing: float) -> float:
     return terms.positions * terms.sums * terms.outputs**-sharing
 
 
-def place(graph: Graph, counted: Mapping[str, Terms], levels_per_doubling: float) -> list[Placed]:
+def levels(terms: Terms, per_doubling: float, per_bit: float) -> float:
+    """``log2(terms) (c + d width)``: a tree of adders, those of wide sums slower by their carries."""
+    return log2(terms.terms) * (per_doubling + per_bit * terms.width)
+
+
+def place(graph: Graph, counted: Mapping[str, Terms], fit: Fit) -> list[Placed]:
     """Every operation after the last of those that it reads."""
     placed: list[Placed] = []
     ends = dict.fromkeys(graph.inputs, 0.0)
     for node in graph.nodes:
         start, terms = max(ends[name] for name in node.inputs), counted.get(node.name, Terms())
-        ends[node.output] = start + levels_per_doubling * log2(terms.terms)
+        ends[node.output] = start + levels(terms, fit.levels_per_doubling, fit.levels_per_bit)
         placed.append(Placed(terms, start, ends[node.output]))
     return placed
 

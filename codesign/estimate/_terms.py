@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +27,7 @@ class Terms:
         positions: Places at which the same weights are used.
         sums: Bits of adders: of all terms but one of each sum, each with the carries of a balanced tree.
         terms: Most terms of one sum.
+        width: Bits of the widest sum.
         inputs: Bits of inputs that are read: of those channels that some weight is not zero for.
         cut: Bits of output elements whose range a ReLU, a limit or saturation cuts; all positions.
     """
@@ -36,22 +36,23 @@ class Terms:
     positions: int = 1
     sums: float = 0.0
     terms: int = 1
+    width: int = 0
     inputs: float = 0.0
     cut: float = 0.0
 
 
 def count_terms(quantized: Quantized) -> dict[str, Terms]:
     """Terms of every operation that is counted, by node, in order."""
-    graph, shapes = quantized.graph, quantized.graph.shapes()
     raw, read = quantized.accumulators(), quantized.ranges()
     found: dict[str, Terms] = {}
-    for node in graph.nodes:
+    for node in quantized.graph.nodes:
         x, made = read[node.inputs[0]], raw[node.output]
         cut = _cut(x if node.op.kind in CUTTING else made, read[node.output])
         if "weight" in node.op.parameters():
-            found[node.name] = _of_weights(quantized, node, x, prod(shapes[node.output]), cut)
+            found[node.name] = _of_weights(quantized, node, x, made, cut)
         elif node.op.kind in ADDING:
-            found[node.name] = Terms(sums=float(span(made).sum()), terms=2, cut=cut)
+            bits = span(made)
+            found[node.name] = Terms(sums=float(bits.sum()), terms=2, width=int(bits.max()), cut=cut)
         elif _counted(node):
             found[node.name] = Terms(cut=cut)
     return found
@@ -98,7 +99,7 @@ def bit_length(codes: IntArray) -> IntArray:
     return np.frexp(np.abs(codes).astype(np.float64))[1].astype(np.int64)
 
 
-def _of_weights(quantized: Quantized, node: Node, x: Interval, elements: int, cut: float) -> Terms:
+def _of_weights(quantized: Quantized, node: Node, x: Interval, made: Interval, cut: float) -> Terms:
     """A linear layer or a convolution; an input channel counts with its widest position."""
     parameters = quantized.parameters(node)
     weight = parameters["weight"].values
@@ -113,7 +114,8 @@ def _of_weights(quantized: Quantized, node: Node, x: Interval, elements: int, cu
         terms, width = terms + (bias > 0), width + bias
     read = used.reshape(len(widest), -1, channels).any(1).reshape(-1)  # [all channels]
     inputs = float(widths.reshape(len(widths), -1)[read].sum())
-    return Terms(outputs, elements // outputs, _adders(width, terms), max(int(terms.max()), 1), inputs, cut)
+    most, wide = max(int(terms.max()), 1), int(span(made).max())
+    return Terms(outputs, made.low.size // outputs, _adders(width, terms), most, wide, inputs, cut)
 
 
 def _adders(width: IntArray, terms: IntArray) -> float:

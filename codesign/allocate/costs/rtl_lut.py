@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from codesign.allocate.costs._arithmetic import TREE_CARRY_BITS, accumulator_bits
 from codesign.allocate.costs._cost import Cost, Part
-from codesign.estimate._model import read_fit
+from codesign.estimate._fit import read_fit
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,7 @@ class RtlLut(Cost):
 
     def part(self, part: Part) -> float:
         """LUTs of its sums."""
-        fit, branches = read_fit(), part.channels * part.additions * part.positions * accumulator_bits(part)
-        return fit.part_per_bit * digit_bits(part) + fit.part_per_weight * weight_bits(part) + branches
+        return part_lut(part)
 
     def limit(self) -> float | None:
         """LUTs that the network may use."""
@@ -40,3 +39,9 @@ def weight_bits(part: Part) -> float:
 def digit_bits(part: Part) -> float:
     """Bits of adders, were there one for every bit of every weight that is not zero."""
     return part.weight_bits * weight_bits(part)
+
+
+def part_lut(part: Part) -> float:
+    """LUTs of a part's sums, as the cost's formula has it."""
+    fit, branches = read_fit(), part.channels * part.additions * part.positions * accumulator_bits(part)
+    return fit.part_per_bit * digit_bits(part) + fit.part_per_weight * weight_bits(part) + branches
