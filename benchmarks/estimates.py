@@ -55,7 +55,7 @@ def known(drawn: Drawn) -> dict[str, object]:
     cost = make_cost("lut", Hardware(load_target("vu13p-l1t", Path())), "benchmark")
     return {
         "stage_levels": drawn.stage_levels,
-        "ports": ports(quantized, terms),
+        "ports": ports(quantized),
         "terms": tuple(terms.values()),
         "parts": counted.parts,
         "cost_lut": cost.total(counted),

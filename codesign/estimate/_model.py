@@ -48,7 +48,7 @@ def estimate(quantized: Quantized, stage_levels: int) -> Estimate:
     placed = place(quantized.graph, counted, fit)
     stages = pipeline_stages(placed, stage_levels)
     # Ports have registers of their own, and so has the chain that says when outputs are valid.
-    ff = ports(quantized, counted) + stages + 1 + fit.ff_per_sum * registered(placed, stages, fit.thinning)
+    ff = ports(quantized) + stages + 1 + fit.ff_per_sum * registered(placed, stages, fit.thinning)
     return Estimate({name: node_lut(terms, fit) for name, terms in counted.items()}, ff, stages + 1)
 
 

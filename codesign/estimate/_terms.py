@@ -1,13 +1,13 @@
 """What a network's integers say of its adders: terms of sums, their bits, and what is cut off after them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from codesign.allocate.costs._arithmetic import TREE_CARRY_BITS
 from codesign.arrays import IntArray
+from codesign.estimate._needed import Mask, by_channel, needed
 from codesign.graph import Graph, Node
 from codesign.interval import Interval
 from codesign.quantized import Quantized
@@ -28,7 +28,6 @@ class Terms:
         sums: Bits of adders: of all terms but one of each sum, each with the carries of a balanced tree.
         terms: Most terms of one sum.
         width: Bits of the widest sum.
-        inputs: Bits of inputs that are read: of those channels that some weight is not zero for.
         cut: Bits of output elements whose range a ReLU, a limit or saturation cuts; all positions.
     """
 
@@ -37,38 +36,25 @@ class Terms:
     sums: float = 0.0
     terms: int = 1
     width: int = 0
-    inputs: float = 0.0
     cut: float = 0.0
 
 
 def count_terms(quantized: Quantized) -> dict[str, Terms]:
     """Terms of every operation that is counted, by node, in order."""
-    raw, read = quantized.accumulators(), quantized.ranges()
+    raw, read, live = quantized.accumulators(), quantized.ranges(), needed(quantized)
     found: dict[str, Terms] = {}
     for node in quantized.graph.nodes:
         x, made = read[node.inputs[0]], raw[node.output]
-        cut = _cut(x if node.op.kind in CUTTING else made, read[node.output])
+        own = live[node.output]
+        cut = _cut(x if node.op.kind in CUTTING else made, read[node.output], own)
         if "weight" in node.op.parameters():
-            found[node.name] = _of_weights(quantized, node, x, made, cut)
+            found[node.name] = replace(_of_weights(quantized, node, x, made, own), cut=cut)
         elif node.op.kind in ADDING:
-            bits = span(made)
+            bits = span(made) * own
             found[node.name] = Terms(sums=float(bits.sum()), terms=2, width=int(bits.max()), cut=cut)
         elif _counted(node):
             found[node.name] = Terms(cut=cut)
     return found
-
-
-def ports(quantized: Quantized, counted: Mapping[str, Terms]) -> float:
-    """Bits that go in and are read, and bits that come out, constants left out."""
-    graph, ranges = quantized.graph, quantized.ranges()
-    bits = {name: float(span(ranges[name]).sum()) for name in (*graph.inputs, *graph.outputs)}
-    total = sum(bits[name] for name in graph.outputs)
-    for name in graph.inputs:
-        readers = graph.consumers(name)
-        alone = all("weight" in node.op.parameters() for node in readers)
-        read = sum(counted[node.name].inputs for node in readers) if alone else bits[name]
-        total += min(bits[name], read)
-    return total
 
 
 def left_out(graph: Graph) -> list[str]:
@@ -78,6 +64,12 @@ def left_out(graph: Graph) -> list[str]:
 
 def _counted(node: Node) -> bool:
     return "weight" in node.op.parameters() or node.op.moves_data or node.op.kind in (*ADDING, *CUTTING, *FREE)
+
+
+def ports(quantized: Quantized) -> float:
+    """Bits that go in and are needed, and bits that come out, constants left out."""
+    graph, ranges, live = quantized.graph, quantized.ranges(), needed(quantized)
+    return float(sum(span(ranges[name])[live[name]].sum() for name in (*graph.inputs, *graph.outputs)))
 
 
 def digits(codes: IntArray) -> IntArray:
@@ -99,23 +91,22 @@ def bit_length(codes: IntArray) -> IntArray:
     return np.frexp(np.abs(codes).astype(np.float64))[1].astype(np.int64)
 
 
-def _of_weights(quantized: Quantized, node: Node, x: Interval, made: Interval, cut: float) -> Terms:
+def _of_weights(quantized: Quantized, node: Node, x: Interval, made: Interval, live: Mask) -> Terms:
     """A linear layer or a convolution; an input channel counts with its widest position."""
     parameters = quantized.parameters(node)
     weight = parameters["weight"].values
     outputs, channels = weight.shape[:2]
-    widths = np.moveaxis(span(x), -1 if node.op.kind == "linear" else 0, 0)
+    widths = by_channel(span(x), node)
     widest = widths.reshape(len(widths), -1).max(1).reshape(-1, channels)  # [groups, channels of a group]
     bits = np.repeat(widest, outputs // len(widest), axis=0)
-    used = digits(weight).reshape(outputs, channels, -1).sum(2) * (bits > 0)
+    alive: Mask = by_channel(live, node).reshape(outputs, -1).sum(axis=1) > 0
+    used: IntArray = digits(weight).reshape(outputs, channels, -1).sum(2) * (bits > 0) * alive[:, np.newaxis]
     terms, width = used.sum(1), (used * bits).sum(1)
     if "bias" in parameters:
         bias = bit_length(parameters["bias"].values) * (terms > 0)
         terms, width = terms + (bias > 0), width + bias
-    read = used.reshape(len(widest), -1, channels).any(1).reshape(-1)  # [all channels]
-    inputs = float(widths.reshape(len(widths), -1)[read].sum())
-    most, wide = max(int(terms.max()), 1), int(span(made).max())
-    return Terms(outputs, made.low.size // outputs, _adders(width, terms), most, wide, inputs, cut)
+    widest_sum = int((span(made) * live).max())
+    return Terms(outputs, live.size // outputs, _adders(width, terms), max(int(terms.max()), 1), widest_sum)
 
 
 def _adders(width: IntArray, terms: IntArray) -> float:
@@ -124,8 +115,8 @@ def _adders(width: IntArray, terms: IntArray) -> float:
     return float(((width + terms * TREE_CARRY_BITS) * share).sum())
 
 
-def _cut(before: Interval, after: Interval) -> float:
+def _cut(before: Interval, after: Interval, live: Mask) -> float:
     """Bits of elements whose range is another one after more than dropping bits behind the binary point."""
     shift = before.fraction - after.fraction
     low, high = ((end >> max(shift, 0)) << max(-shift, 0) for end in (before.low, before.high))
-    return float(span(after)[(low != after.low) | (high != after.high)].sum())
+    return float(span(after)[live & ((low != after.low) | (high != after.high))].sum())
