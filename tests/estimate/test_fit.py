@@ -80,5 +80,14 @@ def test_rows_are_read_as_they_are_written(tmp_path: Path) -> None:
     assert read_rows(tmp_path / "none.csv") == []
 
 
+def test_the_docs_state_the_errors() -> None:
+    docs, fit = BENCHMARKS.parent / "docs/reference", read_fit()
+    rtl = (docs / "rtl.md").read_text()
+    assert f"{len(ROWS)} syntheses" in rtl
+    for name, stated in (("lut", fit.lut), ("ff", fit.ff), ("latency_cycles", fit.latency_cycles)):
+        assert f"| `estimated_{name}` | {stated} |" in rtl
+    assert all(str(fit.part_lut) in text for text in (rtl, (docs / "costs.md").read_text()))
+
+
 def test_the_words_of_an_error() -> None:
     assert str(Error(0.084, 0.172)) == "median error 8 %, 90 % within 17 %"
