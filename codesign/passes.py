@@ -19,8 +19,9 @@ from codesign.store import Store
 
 #: The pipeline, in order; each stage is a folder.
 STAGES = (
-    "load", "sensitivity", "allocate", "finetune", "export", "transpile", "verify", "synthesize", "place", "report",
-)  # fmt: skip
+    *("load", "sensitivity", "allocate", "finetune", "export", "estimate"),
+    *("transpile", "verify", "synthesize", "place", "report"),
+)
 ENTRY_POINTS = "codesign.passes"
 
 

@@ -344,7 +344,7 @@ def asic_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
 
 
 #: Passes of flows whose tools take their time.
-RTL = ("transpile.rtl", "verify.rtl", "synthesize.yosys")
+RTL = ("estimate.resources", "transpile.rtl", "verify.rtl", "synthesize.yosys")
 ECP5 = ("transpile.retarget", "place.nextpnr")
 ASIC = ("synthesize.asic",)
 MARKS = dict.fromkeys((*RTL, *ECP5), [pytest.mark.slow]) | dict.fromkeys(ASIC, [pytest.mark.slow, needs_cells, needs_sta])

@@ -1,1 +1,1 @@
-"""Stage 8: what the firmware source takes on a chip, by tools that anyone can have."""
+"""Stage 9: what the firmware source takes on a chip, by tools that anyone can have."""

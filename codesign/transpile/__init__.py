@@ -1,1 +1,1 @@
-"""Stage 6: firmware source."""
+"""Stage 7: firmware source."""

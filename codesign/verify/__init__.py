@@ -1,1 +1,1 @@
-"""Stage 7: proof that every representation gives the same integers."""
+"""Stage 8: proof that every representation gives the same integers."""

@@ -15,6 +15,7 @@ from codesign.allocate.costs._measurements import read_measurements
 from codesign.allocate.costs.bram import blocks
 from codesign.design import Measurement
 from codesign.errors import ContractError, InputError
+from codesign.estimate._fit import read_fit
 from codesign.ops import operations
 from codesign.ops.op import Rewritten
 from codesign.target import load_target
@@ -142,6 +143,15 @@ def test_adders_by_hand() -> None:
     assert cost("adder_lut").of_part(replace(PART, additions=2, positions=3)) == 3 * (tree + 3 * bias)
     assert cost("lut").of_part(PART) == tree + bias + cost("multiplier_lut").of_part(PART)
     assert cost("lut").limit() == 432_000
+
+
+def test_fitted_luts_by_hand() -> None:
+    """Per bit of a weight and per weight, an adder of 8 + 2 bits; a sum of branches for each output, of 18 bits."""
+    fit = read_fit()
+    once = 1000 * 10 * (6 * fit.part_per_bit + fit.part_per_weight)
+    assert cost("rtl_lut").of_part(PART) == pytest.approx(once)
+    assert cost("rtl_lut").of_part(replace(PART, positions=3, additions=2)) == pytest.approx(3 * (once + 2 * 64 * 18))
+    assert cost("rtl_lut").limit() == 432_000
 
 
 def test_simple_counts_by_hand() -> None:

@@ -1,0 +1,1 @@
+"""Stage 6: what firmware will take, before any is made."""
