@@ -347,7 +347,7 @@ def asic_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
 RTL = ("estimate.resources", "transpile.rtl", "verify.rtl", "synthesize.yosys")
 ECP5 = ("transpile.retarget", "place.nextpnr")
 ASIC = ("synthesize.asic",)
-MARKS = dict.fromkeys((*RTL, *ECP5), [pytest.mark.slow]) | dict.fromkeys(ASIC, [pytest.mark.slow, needs_cells, needs_sta])
+SLOW = (*RTL, *ECP5, *ASIC)
 
 #: Passes that need data of another kind, or that these flows do not have, and are run in tests of their own.
 VENDORS = tuple(f"synthesize.{name}" for name in ("vivado", "vitis_hls", "quartus", "catapult"))
@@ -356,7 +356,11 @@ ELSEWHERE = ("verify.anomaly", *VENDORS)
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=MARKS.get(n, [])) for n in NAMES if n not in ELSEWHERE],
+    [
+        pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW) + [needs_cells, needs_sta] * (n in ASIC))
+        for n in NAMES
+        if n not in ELSEWHERE
+    ],
 )
 def test_is_deterministic_for_a_seed(name: str, request: pytest.FixtureRequest) -> None:
     flows = {"given_twice": GIVEN, "rtl_twice": RTL, "ecp5_twice": ECP5, "asic_twice": ASIC}

@@ -1,1 +1,1 @@
-"""Stage 9: the firmware source placed and routed on a chip, by tools that anyone can have."""
+"""Stage 10: the firmware source placed and routed on a chip, by tools that anyone can have."""

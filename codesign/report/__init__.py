@@ -1,1 +1,1 @@
-"""Stage 10: what people and other programs read about a build."""
+"""Stage 11: what people and other programs read about a build."""
