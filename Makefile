@@ -4,14 +4,13 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
-# Extras that the tests need; the demo needs none.
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
 
 .PHONY: demo test test-slow lint clean
 
 demo: $(STAMP)
-	$(RUN)/codesign build examples/jets/build.toml
+	$(RUN)/codesign build examples/jets/build.toml --flow rtl --also transpile.hls4ml
 
 test: $(TEST_STAMP) lint
 	$(RUN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
@@ -26,7 +25,7 @@ lint: $(TEST_STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[rtl]"
 	touch $@
 
 $(TEST_STAMP): $(STAMP) pyproject.toml constraints.txt

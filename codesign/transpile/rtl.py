@@ -13,6 +13,9 @@ from codesign.passes import Context, Pass
 from codesign.transpile._interface import HdlName
 from codesign.transpile._words import require_hdl_name
 
+#: Widths of weights and activations, for an estimate before any are chosen.
+BITS = 6
+
 
 @dataclass(frozen=True)
 class Rtl(Pass):
@@ -76,6 +79,8 @@ class Rtl(Pass):
         return {"artifacts": {"rtl": Artifact("rtl", digest, folder=True)}, "measures": {"rtl_lut_estimated": cost}}
 
     def _require_small(self, graph: Graph) -> None:
+        from codesign.estimate._model import estimate_graph
+
         shapes = graph.shapes()
         products = {
             node.name: node.op.work([shapes[name] for name in node.inputs], shapes[node.output]).macs
@@ -83,6 +88,10 @@ class Rtl(Pass):
         }
         if (total := sum(products.values())) > self.most_products:
             largest = max(products, key=lambda name: products[name])
-            found = f"{total:,} products to unroll, {products[largest]:,} of them in layer {largest!r}"
+            luts = estimate_graph(graph, BITS, BITS)
+            found = (
+                f"{total:,} products to unroll, {products[largest]:,} of them in layer {largest!r}; by estimate "
+                f"{sum(luts.values()):,.0f} LUTs at {BITS} bits, {luts[largest]:,.0f} of them there"
+            )
             step = "give it fewer positions, raise transpile.rtl.most_products, or use --flow hls4ml"
             raise InputError("transpile.rtl", found, f"at most {self.most_products:,}", step)
