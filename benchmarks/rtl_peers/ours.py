@@ -1,0 +1,19 @@
+"""What transpile.rtl makes."""
+
+from pathlib import Path
+
+import numpy as np
+from rtl_peers import Ints, Made
+
+from codesign.quantized import Quantized
+from codesign.transpile._circuit import trace_network
+from codesign.transpile._unrolled import write_unrolled
+
+
+def by_codesign(quantized: Quantized, codes: Ints, folder: Path, levels: int) -> Made:
+    """Trace, write, play on alkaid's interpreter."""
+    circuit = trace_network(quantized)
+    written = write_unrolled(circuit, quantized.graph, "network", 5.0, levels, folder)
+    (output,) = circuit.outputs.values()
+    outputs = circuit.logic.predict(codes.astype(np.float64), n_threads=1) * 2.0 ** -float(output.fraction)
+    return Made("network", written.stages, outputs)
