@@ -290,12 +290,14 @@ def flattened(fields: Fields) -> Fields:
     return found
 
 
-def record(folder: Path, seed: int, until: str | None = None, flow: str = "hls4ml") -> Recorded:
-    """Build the tiny project with a flow and every sensitivity metric in a new store."""
+def record(
+    folder: Path, seed: int, until: str | None = None, flow: str = "hls4ml", also: tuple[str, ...] = ()
+) -> Recorded:
+    """Build the tiny project with a flow, more passes and every sensitivity metric in a new store."""
     project = make_given(folder) if flow.startswith("given") else make(folder, flow)
     table = read_toml(project.file)
     metrics = [name for name in NAMES if name.startswith("sensitivity.")]
-    chosen = load_flow(flow, project.folder).extended(metrics, "test")
+    chosen = load_flow(flow, project.folder).extended([*metrics, *also], "test")
     steps = plan(chosen, settings({k: v for k, v in table.items() if k in STAGES}, "test", project.folder), ("target",))
     changes: dict[str, Fields] = {}
     with opened(project.out) as store:
@@ -326,7 +328,7 @@ def given_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
 def rtl_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
     """Likewise, as Verilog."""
     folders = [tmp_path_factory.mktemp("rtl") / "project" for _ in range(2)]
-    return [record(folder, 3, until="synthesize.yosys", flow="rtl") for folder in folders]
+    return [record(folder, 3, until="report.summary", flow="rtl", also=("synthesize.layers",)) for folder in folders]
 
 
 @pytest.fixture(scope="module")
@@ -344,7 +346,7 @@ def asic_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
 
 
 #: Passes of flows whose tools take their time.
-RTL = ("estimate.resources", "transpile.rtl", "verify.rtl", "synthesize.yosys")
+RTL = ("estimate.resources", "transpile.rtl", "verify.rtl", "synthesize.yosys", "synthesize.layers")
 ECP5 = ("transpile.retarget", "place.nextpnr")
 ASIC = ("synthesize.asic",)
 SLOW = (*RTL, *ECP5, *ASIC)

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from rtl_peers import Ints, Made, Mlp
 from torch import Tensor, nn
 
 from codesign.fixed import Fixed
 from codesign.transpile._alkaid import FVArray, HWConfig, RTLModel, static_files, trace, write_modules
+from rtl_peers import Ints, Made, Mlp
 
 
 class Cut(nn.Module):

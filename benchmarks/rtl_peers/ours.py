@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from rtl_peers import Ints, Made
 
 from codesign.quantized import Quantized
 from codesign.transpile._circuit import trace_network
 from codesign.transpile._unrolled import write_unrolled
+from rtl_peers import Ints, Made
 
 
 def by_codesign(quantized: Quantized, codes: Ints, folder: Path, levels: int) -> Made:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from codesign.errors import InputError
+from codesign.target import Target
+
 FamilyName = Literal["xcup", "xc7", "ecp5", "nexus", "ice40", "gowin"]
 
 
@@ -69,3 +72,24 @@ def resources(family: Family, cells: Mapping[str, int]) -> dict[str, int]:
         for resource in [name for name, pattern in family.cells.items() if re.fullmatch(pattern, cell)][-1:]:
             counts[resource] += count
     return counts
+
+
+def require_family(family: FamilyName | None, target: Target, name: str) -> FamilyName:
+    """The family that is asked for, or that of a target's part.
+
+    Args:
+        family: The one that is asked for; None for the target's.
+        target: Whose part it is.
+        name: Of the pass that asks, for messages.
+
+    Raises:
+        InputError: Yosys knows none for the part.
+    """
+    if target.standard_cells and family is None:
+        step = f"put synthesize.asic in the place of {name} (--flow asic), or set {name}.family"
+        raise InputError(f"target {target.name!r}", "standard cells", "a chip with a part number", step)
+    found = family or family_of(target.part)
+    if found is None:
+        step = f"set {name}.family to one of {', '.join(FAMILIES)}"
+        raise InputError(f"target {target.name!r}, part", f"{target.part!r}, which Yosys does not know", "", step)
+    return found

@@ -8,8 +8,7 @@ from typing import ClassVar
 from codesign.design import Artifact, Design, Measure
 from codesign.errors import InputError
 from codesign.passes import Context, Pass
-from codesign.synthesize._families import FAMILIES, UNITS, FamilyName, family_of, resources
-from codesign.target import Target
+from codesign.synthesize._families import FAMILIES, UNITS, FamilyName, family_of, require_family, resources
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Yosys(Pass):
 
     def refuse(self, design: Design) -> None:
         """A part that Yosys doesn't know is refused before anything is trained."""
-        self._family(design.target)
+        require_family(self.family, design.target, self.name)
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Synthesize, count."""
@@ -48,7 +47,11 @@ class Yosys(Pass):
         from codesign.transpile._ghdl import as_verilog
         from codesign.transpile._interface import Interface
 
-        yosys, name, log = find_yosys(), self._family(design.target), context.work / "yosys.log"
+        yosys, name, log = (
+            find_yosys(),
+            require_family(self.family, design.target, self.name),
+            context.work / "yosys.log",
+        )
         context.progress(f"yosys: synthesizing for {name}", 0, 1)
         with context.store.scratch() as scratch:
             project = scratch / "project"
@@ -75,13 +78,3 @@ class Yosys(Pass):
             "measures": measures,
             "notices": {self.name: notice},
         }
-
-    def _family(self, target: Target) -> FamilyName:
-        if target.standard_cells and self.family is None:
-            step = "put synthesize.asic in its place (--flow asic), or set synthesize.yosys.family"
-            raise InputError(f"target {target.name!r}", "standard cells", "a chip with a part number", step)
-        found = self.family or family_of(target.part)
-        if found is None:
-            step = f"set synthesize.yosys.family to one of {', '.join(FAMILIES)}"
-            raise InputError(f"target {target.name!r}, part", f"{target.part!r}, which Yosys does not know", "", step)
-        return found

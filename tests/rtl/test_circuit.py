@@ -140,7 +140,8 @@ def test_what_can_be_traced_is_not(stage: str) -> None:
 
 def test_too_large_to_unroll_names_the_largest_layer() -> None:
     graph = small("conv").graph
-    words = r"products to unroll.*layer '.*; by estimate [1-9][\d,]* LUTs at 6 bits.*at most 100; give it fewer positions, raise .*--flow hls4ml"
+    estimated = r"; by estimate [1-9][\d,]* LUTs at 6 bits"
+    words = rf"products to unroll.*layer '.*{estimated}.*at most 100; give it fewer positions, raise .*--flow hls4ml"
     with pytest.raises(InputError, match=words):
         Rtl(most_products=100)._require_small(graph)
     Rtl()._require_small(graph)
