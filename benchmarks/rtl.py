@@ -20,13 +20,15 @@ How to read the table: cells and cycles are synthesized and written; "seconds" i
 import argparse
 import subprocess
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from rtl_peers import Made, Mlp, mlp_of
+from rtl_peers import Ints, Made, Mlp, mlp_of
 from rtl_peers.alkaid_torch import by_alkaid
 from rtl_peers.ours import by_codesign
 
@@ -48,7 +50,7 @@ def built(bops: int, out: Path) -> Quantized:
     return result.design.quantized
 
 
-def by_da4ml(python: Path, mlp: Mlp, codes: np.ndarray, folder: Path) -> Made:
+def by_da4ml(python: Path, mlp: Mlp, codes: Ints, folder: Path) -> Made:
     """What da4ml makes, in its own Python."""
     mlp.write(folder / "mlp.npz", codes)
     subprocess.run([python, Path(__file__).parent / "rtl_peers/da4ml_program.py", folder, str(LEVELS)], check=True)
@@ -68,12 +70,12 @@ def main() -> None:
         mlp = mlp_of(quantized := built(bops, given.out))
         codes = np.random.default_rng(0).integers(mlp.low, mlp.high + 1, (SAMPLES, mlp.inputs))
         wanted = mlp.run(codes)
-        makers = {
-            "codesign": lambda folder, quantized=quantized, codes=codes: by_codesign(quantized, codes, folder, LEVELS),
-            "alkaid": lambda folder, mlp=mlp, codes=codes: by_alkaid(mlp, codes, folder, LEVELS),
+        makers: dict[str, Callable[[Path], Made]] = {
+            "codesign": partial(by_codesign, quantized, codes, LEVELS),
+            "alkaid": partial(by_alkaid, mlp, codes, LEVELS),
         }
         if given.da4ml:
-            makers["da4ml"] = lambda folder, mlp=mlp, codes=codes: by_da4ml(given.da4ml, mlp, codes, folder)
+            makers["da4ml"] = partial(by_da4ml, given.da4ml, mlp, codes)
         for name, maker in makers.items():
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch)

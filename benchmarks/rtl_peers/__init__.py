@@ -58,13 +58,13 @@ class Mlp:
 
     def run(self, codes: Ints) -> Floats:
         """The outputs as real numbers; all are exact in float64."""
-        x = codes * 2.0 ** -float(np.max(self.formats[0].fraction))
+        x: Floats = codes * 2.0 ** -float(np.max(self.formats[0].fraction))
         for weight, bias, fixed in zip(self.weights, self.biases, (*self.formats[1:], None), strict=True):
             x = x @ weight.T + bias
             if fixed is not None:
                 fraction = int(np.max(fixed.fraction))
                 cut = np.floor(np.maximum(x, 0) * 2.0**fraction).astype(np.int64)
-                x = requantize(Codes(cut, fraction), fixed).values * 2.0**-fraction
+                x = requantize(Codes(cut, fraction), fixed).real()
         return x
 
     def write(self, path: Path, codes: Ints) -> None:

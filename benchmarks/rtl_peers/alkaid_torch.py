@@ -26,14 +26,14 @@ class Cut(nn.Module):
         return torch.clamp(torch.floor(x * self.scale) * (1 / self.scale), 0.0, self.high)
 
 
-def by_alkaid(mlp: Mlp, codes: Ints, folder: Path, levels: int) -> Made:
+def by_alkaid(mlp: Mlp, codes: Ints, levels: int, folder: Path) -> Made:
     """Trace the module, write, play on alkaid's interpreter."""
     layers: list[nn.Module] = []
     for index, (weight, bias) in enumerate(zip(mlp.weights, mlp.biases, strict=True)):
         linear = nn.Linear(weight.shape[1], weight.shape[0], dtype=torch.float64)
         with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(weight))
-            linear.bias.copy_(torch.from_numpy(bias))
+            linear.weight.copy_(torch.as_tensor(weight))
+            linear.bias.copy_(torch.as_tensor(bias))
         layers += [linear, Cut(mlp.formats[index + 1])] if index + 1 < len(mlp.formats) else [linear]
     tracer: Any = import_module("alkaid.converter")
     fixed = mlp.formats[0]

@@ -4,6 +4,7 @@ Run by a Python that has da4ml, and no codesign: ``da4ml_program.py FOLDER LEVEL
 """
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,22 @@ import numpy as np
 
 def main() -> None:
     """Trace, cut into stages, write, play on da4ml's interpreter."""
-    from da4ml.codegen import RTLModel
-    from da4ml.trace import FixedVariableArray, HWConfig, comb_trace, to_pipeline
-
+    arrays: Any = import_module("da4ml.trace")
+    model: Any = import_module("da4ml.codegen").RTLModel
     folder, levels = Path(sys.argv[1]), int(sys.argv[2])
     found = np.load(folder / "mlp.npz")
     kif = found["kif"]
     count = found["weight0"].shape[1]
-    given: Any = FixedVariableArray.from_kif(
-        *(np.full(count, each) for each in kif[0]), HWConfig(1, -1, -1), 0.0, {"hard_dc": 2}
-    )
+    bits = (np.full(count, each) for each in kif[0])
+    given = arrays.FixedVariableArray.from_kif(*bits, arrays.HWConfig(1, -1, -1), 0.0, {"hard_dc": 2})
     x = given
     for index in range(len(kif)):
         x = x @ found[f"weight{index}"].T + found[f"bias{index}"]
         if index + 1 < len(kif):
             x = x.relu(f=np.int64(kif[index + 1][2])).quantize(*kif[index + 1], overflow_mode="SAT")
-    logic = comb_trace(given, x, keep_dead_inputs=True)
-    pipeline = to_pipeline(logic, levels, verbose=False)
-    RTLModel(pipeline, "network", folder).write()
+    logic = arrays.comb_trace(given, x, keep_dead_inputs=True)
+    pipeline = arrays.to_pipeline(logic, levels, verbose=False)
+    model(pipeline, "network", folder).write()
     outputs = logic.predict(found["codes"] * 2.0 ** -float(kif[0][2]))
     np.savez(folder / "made.npz", stages=len(pipeline.solutions), outputs=outputs)
 

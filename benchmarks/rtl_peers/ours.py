@@ -10,7 +10,7 @@ from codesign.transpile._unrolled import write_unrolled
 from rtl_peers import Ints, Made
 
 
-def by_codesign(quantized: Quantized, codes: Ints, folder: Path, levels: int) -> Made:
+def by_codesign(quantized: Quantized, codes: Ints, levels: int, folder: Path) -> Made:
     """Trace, write, play on alkaid's interpreter."""
     circuit = trace_network(quantized)
     written = write_unrolled(circuit, quantized.graph, "network", 5.0, levels, folder)
