@@ -62,7 +62,7 @@ def main() -> None:
     """Build, make, count, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--da4ml", type=Path, help="Python that has da4ml 0.6; without it da4ml is left out")
-    parser.add_argument("--bops", type=int, nargs="*", default=[100_000], help="budgets of bops_campos")
+    parser.add_argument("--bops", type=int, nargs="*", default=[200_000], help="budgets of bops_campos")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-rtl"), help="build directory")
     given = parser.parse_args()
     table, yosys = Table("bops", "maker", "LUT", "FF", "carry", "cycles", "seconds", "differ"), find_yosys()

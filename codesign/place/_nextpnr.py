@@ -146,7 +146,7 @@ def read_report(file: Path, log: Path) -> Routed:
         )
         if not (fmax > 0 and isfinite(fmax)) or not (used["TRELLIS_COMB"] and available["TRELLIS_COMB"]):
             raise ValueError
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         found = f"no readable report ({type(error).__name__})"
         raise ToolError("nextpnr", found, "a report with fmax and utilization", f"log: {log}") from None
     return Routed(fmax, used, available)

@@ -180,6 +180,7 @@ GOOD = {"fmax": {"clk": {"achieved": 1.0}}, "utilization": {"TRELLIS_COMB": {"us
             {"fmax": {}}, {"fmax": {"clk": {"achieved": "fast"}}}, {"fmax": {"clk": {"achieved": 0}}}, {"fmax": 1},
             {"fmax": {"clk": {"achieved": float("nan")}}}, {"utilization": {"TRELLIS_FF": {"used": 1, "available": 2}}},
             {"utilization": {"TRELLIS_COMB": {"used": 1}}},
+            {"utilization": {"TRELLIS_COMB": {"used": float("inf"), "available": 2}}},
             {"utilization": {"TRELLIS_COMB": {"used": 1, "available": 0}}},
         )),
     ],
