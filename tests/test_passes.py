@@ -341,7 +341,9 @@ RTL = ("transpile.rtl", "verify.rtl", "synthesize.yosys")
 
 #: Likewise of the flow asic.
 ASIC = ("transpile.retarget", "synthesize.asic")
-MARKS = dict.fromkeys(RTL, [pytest.mark.slow]) | dict.fromkeys(ASIC, [pytest.mark.slow, needs_cells, needs_sta])
+MARKS = {name: [pytest.mark.slow, *([needs_cells, needs_sta] if name in ASIC else [])] for name in (*RTL, *ASIC)}
+#: Builds that are not of the flow hls4ml.
+TWICE = {"given_twice": GIVEN, "rtl_twice": RTL, "asic_twice": ASIC}
 
 #: Passes that need data of another kind, or that these flows do not have, and are run in tests of their own.
 ELSEWHERE = ("verify.anomaly",)
