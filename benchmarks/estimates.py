@@ -14,7 +14,7 @@ How to read the table: how far each is off on the networks held out, relative to
 - "rtl_lut" and "lut": costs, which the allocator knows from widths and numbers of weights alone.
 - "alkaid": its own estimate, known after it has traced the network, in LUTs.
 
-Of a network of N networks more LUTs are a ratio above 1: "bias" is the median of estimated by counted.
+"bias" is the median of estimated by counted: below 1, estimates are too low on the whole.
 """
 
 import argparse
