@@ -70,13 +70,14 @@ class Nextpnr(Pass):
         from codesign.report._limits import exceeded, limits
         from codesign.synthesize._families import FAMILIES
         from codesign.synthesize._yosys import count_cells, find_yosys
+        from codesign.transpile._ghdl import as_verilog
         from codesign.transpile._interface import Interface
 
         nextpnr, yosys, target, work = find_nextpnr(), find_yosys(), design.target, context.work
         device, log, project = require_device(target), work / "nextpnr.log", work / "project"
         context.progress("nextpnr: synthesizing", 0, self.seeds + 1)
         context.store.take_out(design.artifacts["rtl"].digest, project, folder=True)
-        harness = write_harness(Interface.read(project), project)
+        harness = write_harness(as_verilog(Interface.read(project), project, log, self.timeout_s), project)
         commands = [f"{FAMILIES['ecp5'].command} -json {NETLIST}"]
         cells, counted = count_cells(yosys, harness, project, commands, log, self.timeout_s)
         measures = mapped(cells, yosys.version, self.name)

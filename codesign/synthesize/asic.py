@@ -69,6 +69,7 @@ class Asic(Pass):
         from codesign.synthesize._sta import analyze
         from codesign.synthesize._standard_cells import LIBERTY, NETLIST, map_project, smallest_nand
         from codesign.synthesize._yosys import find_yosys
+        from codesign.transpile._ghdl import as_verilog
         from codesign.transpile._interface import Interface
 
         self.refuse(design)
@@ -78,7 +79,8 @@ class Asic(Pass):
             context.store.take_out(design.artifacts["rtl"].digest, project, folder=True)
             shutil.copyfile(target.liberty, project / LIBERTY)
             kept.mkdir()
-            interface, library = Interface.read(project), read_library(project / LIBERTY)
+            interface = as_verilog(Interface.read(project), project, log, self.timeout_s)
+            library = read_library(project / LIBERTY)
             context.progress("asic: mapping to standard cells", 0, 3)
             mapped = map_project(yosys, interface, project, target.clock_ns, log, self.timeout_s)
             shutil.copyfile(project / NETLIST, kept / NETLIST)
