@@ -31,4 +31,4 @@ def as_verilog(interface: Interface, project: Path, log: Path, timeout_s: float)
     tools.run([GHDL, "-m", STANDARD, interface.top], project, log, timeout_s)
     synthesis = [GHDL, "--synth", STANDARD, "--out=verilog", interface.top]
     tools.run(synthesis, project, log, timeout_s, output=project / FILE)
-    return replace(interface, files=(FILE,))
+    return replace(interface, top=interface.top.lower(), files=(FILE,))  # VHDL does not tell upper case from lower

@@ -46,7 +46,7 @@ def simulated(
 ) -> Simulated:
     """The Verilog or VHDL of a network, for random inputs and corners of their range."""
     quantized, project, log = network.quantized, folder / "project", folder / "log"
-    written = write_unrolled(trace_network(quantized), quantized.graph, "network", 5.0, levels, project, language)
+    written = write_unrolled(trace_network(quantized), quantized.graph, "Network", 5.0, levels, project, language)
     assert Interface.read(project) == written
     written = as_verilog(written, project, log, 600)
     codes, ends = quantized.encode([network.inputs(samples)]), corners(quantized, 0)
