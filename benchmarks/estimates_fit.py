@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import least_squares, nnls
 
 from codesign.allocate.costs import Part
 from codesign.allocate.costs.rtl_lut import digit_bits, weight_bits
@@ -20,7 +20,9 @@ FAMILY: FamilyName = "xcup"
 #: One network of so many is held out.
 HELD_OUT = 4
 #: Powers that are tried, and digits of coefficients.
-SHARING, THINNING, DIGITS = np.arange(41) / 40, np.arange(1, 17) / 2, 4
+SHARING, THINNING, DIGITS = np.arange(17) / 40, np.arange(1, 17) / 2, 4
+#: Logarithm of a ratio from which on it counts less, and coefficients that are zero.
+SCALE, NOTHING = 0.1, 1e-6
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def _row(given: dict[str, str]) -> Row:
 
 
 def fit_rows(rows: Sequence[Row]) -> Fit:
-    """Least squares of relative errors with coefficients that are not negative, and errors on rows held out."""
+    """Coefficients from three of four rows, and their errors on the fourth."""
     known, unknown = ([row for row in rows if (row.network % HELD_OUT == 0) == out] for out in (False, True))
     lut = np.array([row.lut for row in known], float)
     ff = np.array([row.ff for row in known], float)
@@ -114,11 +116,11 @@ def fit_rows(rows: Sequence[Row]) -> Fit:
     cycles = np.array([row.latency_cycles for row in known], float)
     units = ((1, 0), (0, 1))
     depths = [[sum(levels(t, *unit) for t in row.terms) / row.stage_levels for unit in units] for row in known]
-    _, slow = _solve(lambda _: depths, cycles - 1.5, cycles)
-    sharing, (per_sum, per_cut) = _solve(adders, lut, lut, SHARING)
+    _, slow = _solve(lambda _: depths, cycles, 1.5)
+    sharing, (per_sum, per_cut) = _solve(adders, lut, powers=SHARING)
     fixed = np.array([_registers(row, *slow, 1.0)[0] for row in known])
-    thinning, (per_registered,) = _solve(registers, ff - fixed, ff, THINNING)
-    _, (per_bit, per_weight) = _solve(lambda _: [_part_terms(row) for row in known], lut, lut)
+    thinning, (per_registered,) = _solve(registers, ff, fixed, THINNING)
+    _, (per_bit, per_weight) = _solve(lambda _: [_part_terms(row) for row in known], lut)
     versions = {(row.yosys, row.alkaid) for row in rows}
     (yosys, alkaid), nothing = versions.pop(), Error(0.0, 0.0)
     if versions:
@@ -180,10 +182,22 @@ def _part_terms(row: Row) -> list[float]:
 def _solve(
     terms: Callable[[float], Sequence[Sequence[float]]],
     wanted: np.ndarray,
-    unit: np.ndarray,
+    known: float | np.ndarray = 0.0,
     powers: Sequence[float] | np.ndarray = (0.0,),
 ) -> tuple[float, list[float]]:
-    """The power and the coefficients with the least sum of squares of errors relative to ``unit``."""
-    found = [(*nnls(np.array(terms(power)) / unit[:, None], wanted / unit), power) for power in powers]
-    coefficients, _, power = min(found, key=lambda each: each[1])
-    return float(power), [float(f"{each:.{DIGITS}g}") for each in coefficients]
+    """The power and the coefficients, none negative, whose sums on top of what is known are nearest to what is wanted.
+
+    Near by their ratio: least squares of its logarithm, beyond ``SCALE`` nearly its absolute value, so that a few
+    networks that are like no others do not decide.
+    """
+    found: list[tuple[float, float, list[float]]] = []
+    for power in powers:
+        made = np.array(terms(power))
+        start = np.maximum(nnls(made / wanted[:, np.newaxis], 1 - known / wanted)[0], 0.01)
+        fit = least_squares(
+            lambda x, made=made: np.log((known + made @ x) / wanted), start, bounds=(0, np.inf), loss="soft_l1",
+            f_scale=SCALE, xtol=1e-12, ftol=1e-12, gtol=1e-12,
+        )  # fmt: skip
+        found.append((fit.cost, float(power), fit.x.tolist()))
+    _, power, coefficients = min(found)
+    return power, [float(f"{each:.{DIGITS}g}") if each > NOTHING else 0.0 for each in coefficients]
