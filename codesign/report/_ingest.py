@@ -26,18 +26,21 @@ class Returned:
         project: The folder that was given: the project, or its reports alone.
         reports: The folder of reports.
         manifest: What lies in it.
+        step: The pass that made the project.
     """
 
     project: Path
     reports: Path
     manifest: Manifest
+    step: VendorTool
 
     @classmethod
     def at(cls, folder: Path) -> "Returned":
         """Look at a folder.
 
         Raises:
-            InputError: It is no project that was run to its end, and no folder of its reports.
+            InputError: It is no project that was run to its end, and no folder of its reports; or no pass is known that
+                made it.
         """
         if not folder.is_dir():
             raise InputError(str(folder), "no such folder", "the folder that came back")
@@ -46,18 +49,11 @@ class Returned:
             started = "a run that did not finish" if reports.is_dir() and any(reports.iterdir()) else "no reports"
             step = f"run the command in its RUN.md, and look at what the tool says; {SCRIPT} writes that file last"
             raise InputError(str(reports), f"{started}: there is no {MANIFEST}", "a finished run", step)
-        return cls(folder, reports, Manifest.read(reports / MANIFEST))
-
-    def read(self) -> tuple[VendorTool, Reading]:
-        """The pass that the project is of, and what its reports say.
-
-        Raises:
-            InputError: There is no such pass, or the reports can't be read.
-        """
-        kind = lookup(self.manifest.made_by)
+        manifest = Manifest.read(reports / MANIFEST)
+        kind = lookup(manifest.made_by)
         if not issubclass(kind, VendorTool):
-            raise InputError(str(self.reports / MANIFEST), f"made by {kind.name}", "a pass that runs a vendor's tool")
-        return kind(), kind().read(self.reports, self.manifest)
+            raise InputError(str(reports / MANIFEST), f"made by {kind.name}", "a pass that runs a vendor's tool")
+        return cls(folder, reports, manifest, kind())
 
     def require_own(self, build: Path, store: Store, artifacts: Sequence[Mapping[str, Any]]) -> None:
         """Refuse what does not belong to a build.
@@ -66,7 +62,7 @@ class Returned:
             InputError: The project is another build's, or one of its files was changed.
         """
         own = {item["name"]: item["sha256"] for item in artifacts}
-        tool = self.manifest.made_by.split(".")[-1]
+        tool = self.step.tool
         listing = store.listing(own[tool]) if tool in own and store.intact(own[tool]) else {}
         if not listing:
             step = f"build again with --also {self.manifest.made_by}, and run what that writes"
@@ -75,9 +71,9 @@ class Returned:
             step = f"run the folder {tool} of this build, or name the build that these reports are of"
             found = f"reports of {self.manifest.source} {self.manifest.digest[:12]}, made for another build"
             raise InputError(str(self.reports), found, f"{own.get(self.manifest.source, 'none')[:12]} of {build}", step)
-        for name, digest in listing.items():
-            file = self.project / name
-            if self.project != self.reports and file.is_file() and digest_file(file) != digest:
+        for name, digest in listing.items() if self.project != self.reports else ():
+            file, given = self.project / name, name.split("/")[0] not in self.step.kept
+            if given and file.is_file() and digest_file(file) != digest:
                 raise InputError(
                     str(file), "changed since codesign wrote it", "the file of the build", "run it as it was"
                 )
@@ -106,8 +102,8 @@ def ingest(folder: Path, build: Path | None = None) -> tuple[Path, dict[str, Any
     with opened(build) as store:
         report = read_report(build)
         back.require_own(build, store, report["artifacts"])
-        step, reading = back.read()
-        updated = _updated(report, step, reading, back.manifest.target)
+        reading = back.step.read(back.reports, back.manifest)
+        updated = _updated(report, back.step, reading, back.manifest.target)
         publish_report(build, updated, markdown(updated))
     return build, updated
 

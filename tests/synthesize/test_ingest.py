@@ -191,11 +191,15 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "another pass": (
         lambda folder: edit(folder / "reports/codesign.json", "synthesize.vivado", "synthesize.yosys"),
-        "a build without a project for yosys; wanted: the build that it is from",
+        "made by synthesize.yosys; wanted: a pass that runs a vendor's tool",
     ),
     "no such pass": (
         lambda folder: edit(folder / "reports/codesign.json", "synthesize.vivado", "synthesize.vivad"),
-        "a build without a project for vivad",
+        "pass 'synthesize.vivad': no such pass; did you mean 'synthesize.vivado'",
+    ),
+    "no project in the build": (
+        lambda folder: edit(folder / "reports/codesign.json", "synthesize.vivado", "synthesize.quartus"),
+        "a build without a project for quartus; wanted: the build that it is from; build again",
     ),
     "changed Verilog": (
         lambda folder: (folder / "network.v").write_text("module network; endmodule"),
@@ -259,6 +263,11 @@ def test_the_build_runs_a_tool_that_is_there(tmp_path: Path) -> None:
     assert (project.out / "vivado/reports/utilization.rpt").read_bytes() == (
         SAVED / "vivado/utilization.rpt"
     ).read_bytes()
+
+    folder = Path(shutil.copytree(project.out / "vivado", tmp_path / "run once more"))
+    edit(folder / "reports/timing.rpt", "      1.000  ", "      2.500  ")
+    _, report = ingest(folder, project.out)
+    assert {row["name"]: row["value"] for row in report["measures"]}["vivado_fmax_mhz"] == 400
 
 
 def test_passes_of_vendors_have_their_place() -> None:
