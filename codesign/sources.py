@@ -16,7 +16,10 @@ MACHINERY = ("codesign", "codesign.passes")
 
 @cache
 def source_digests(module: str) -> dict[str, str]:
-    """SHA-256 of a module and of every module of its own package or of codesign that it imports, by module name."""
+    """SHA-256 of a module and of every module of its own package or of codesign that it imports, by module name.
+
+    With a module of codesign's go the templates and data that lie beside it.
+    """
     packages = {module.split(".")[0], "codesign"}
     digests: dict[str, str] = {}
     waiting = [module]
@@ -26,6 +29,11 @@ def source_digests(module: str) -> dict[str, str]:
         if path is None or name in digests or (name in MACHINERY and name != module):
             continue
         digests[name] = digest_file(path)
+        if name.startswith("codesign."):
+            folder = path.parent
+            digests |= {
+                f"{folder.name}/{file.name}": digest_file(file) for file in sorted(folder.iterdir()) if _data(file)
+            }
         waiting += [imported for imported in _imports(path, name) if imported.split(".")[0] in packages]
         if name in PLUGIN_PACKAGES:
             waiting += [f"{name}.{file.stem}" for file in path.parent.glob("*.py") if file.stem != "__init__"]
@@ -38,6 +46,10 @@ def distribution_version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "absent"
+
+
+def _data(file: Path) -> bool:
+    return file.is_file() and file.suffix != ".py"
 
 
 def _file(module: str) -> Path | None:

@@ -545,3 +545,15 @@ def test_the_order_of_a_collection_is_part_of_what_a_pass_depends_on() -> None:
     other: Fields = {"sensitivity": {"b": 2, "a": 1}}
     assert _digest(one, "sensitivity") != _digest(other, "sensitivity")
     assert _digest(one, "sensitivity.a") == _digest(other, "sensitivity.a")
+
+
+@pytest.mark.parametrize(
+    ("module", "file"),
+    [
+        ("codesign.transpile.rtl", "transpile/top.v.j2"),
+        ("codesign.transpile.hls4ml", "transpile/nnet_codesign.h"),
+        ("codesign.estimate.resources", "estimate/fitted.json"),
+    ],
+)
+def test_templates_and_data_count_as_sources(module: str, file: str) -> None:
+    assert file in sources.source_digests(module)
