@@ -195,6 +195,7 @@ def test_a_manifest_of_another_kind_is_refused(change: Callable, words: str, tmp
 
 
 @given(st.binary(max_size=100))
+@settings(deadline=None)
 def test_a_manifest_of_garbage_is_refused(garbage: bytes) -> None:
     import tempfile
 
