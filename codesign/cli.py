@@ -1,5 +1,6 @@
 """The command line. Heavy libraries load inside the commands, so that --help is quick."""
 
+import signal
 import sys
 import tempfile
 import tomllib
@@ -238,7 +239,7 @@ def _list_shipped(kind: type[Any], sort: Any) -> None:
         console.print(f"[bold]{name}[/]  {escape(record.summary)}")
         for field in fields(kind):
             value = getattr(record, field.name)
-            if field.name not in ("name", "summary") and value not in (None, {}):
+            if field.name not in ("name", "summary") and value not in (None, {}, ""):
                 text = ", ".join(map(str, cast(tuple[Any, ...], value))) if isinstance(value, tuple) else str(value)
                 console.print(f"    {field.name}: [dim]{escape(text)}[/]", soft_wrap=True)
 
@@ -276,8 +277,14 @@ def _top(version: Annotated[bool, typer.Option("--version", help="Print the vers
         raise typer.Exit
 
 
+def _ended(number: int, frame: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
 def main() -> NoReturn:
     """Run the command line; no error of the user's shows a traceback."""
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as an exception, which ends the tools that are running
+        signal.signal(number, _ended)
     try:
         app()
     except CodesignError as error:

@@ -124,7 +124,9 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
     values = {item["name"]: item["value"] for item in report["measures"]}
     for name, most in allocation["budgets"].items():
         console.print(f"{name}: {amount(values[name])} (estimated) of the {amount(most)} allowed")
-    console.print(f"[dim]flow {environment['flow']}, target {environment['target']}, seed {environment['seed']}[/]")
+    made_for = environment["firmware_target"]
+    target = environment["target"] + (f", firmware for {made_for}" if made_for != environment["target"] else "")
+    console.print(f"[dim]flow {environment['flow']}, target {target}, seed {environment['seed']}[/]")
     if report["failures"]:
         for failure in report["failures"]:
             console.print(f"[red]✗[/] {escape(failure)}", soft_wrap=True)

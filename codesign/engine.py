@@ -92,9 +92,9 @@ class Engine:
 
     def _ask(self, steps: Sequence[Pass], fields: Fields, asked: set[str]) -> None:
         """Let passes to come refuse what has been found, once, as soon as it is there."""
-        for step in to_ask(steps, fields, asked):
+        for step, seen in to_ask(steps, fields, asked):
             try:
-                step.refuse(decode({name: fields[name] for name in step.early}, self.store))
+                step.refuse(seen(decode({name: fields[name] for name in step.early}, self.store)))
             except CodesignError as error:
                 error.add_note(f"in pass {step.name}, asked beforehand")
                 raise

@@ -288,8 +288,13 @@ def _resolve_paths(name: str, values: dict[str, Any], folder: Path) -> None:
 
 
 def _covered(name: str, there: set[str]) -> bool:
-    """Whether a field is there: by itself, in its whole collection, or as a collection with an entry."""
-    return name in there or name.split(".")[0] in there or any(other.startswith(f"{name}.") for other in there)
+    """Whether a field is there: by itself, in its whole collection, or as a collection with an entry.
+
+    Artifacts that a pass may or may not write are not there for another one.
+    """
+    field, _, entry = name.partition(".")
+    whole = field in there and not (entry and field == "artifacts")
+    return name in there or whole or any(other.startswith(f"{name}.") for other in there)
 
 
 def _check_fields(steps: Sequence[Pass], flow: Flow, present: Sequence[str]) -> None:

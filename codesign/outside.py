@@ -17,7 +17,7 @@ def web_assembly(module: str, function: str) -> tuple[str, ...]:
 
     It sees the working directory and what is below, and has a ``/tmp`` of its own: name files relative to that.
     """
-    return (sys.executable, "-c", f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))")
+    return (sys.executable, "-P", "-c", f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))")
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ or name a class under the entry point group ``codesign.passes`` of another packa
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
 
@@ -73,6 +73,8 @@ class Pass(ABC):
     distributions: ClassVar[tuple[str, ...]] = ()
     #: Whether the result depends on the seed.
     seeded: ClassVar[bool] = False
+    #: Whether all it does is give the passes after it another target, from that target alone.
+    moves_target: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         if "name" not in cls.__dict__:
@@ -129,20 +131,32 @@ def stage(name: str) -> str:
     return name.split(".")[0]
 
 
-def to_ask(steps: Sequence[Pass], present: Container[str], asked: set[str]) -> Iterator[Pass]:
-    """Passes whose turn it is to refuse the design: all that they look at is there, and no pass before changes it.
+def to_ask(
+    steps: Sequence[Pass], present: Container[str], asked: set[str]
+) -> Iterator[tuple[Pass, Callable[[Design], Design]]]:
+    """Passes whose turn it is to refuse the design: all that they look at is there for the first time.
 
     Args:
         steps: Passes that have not run.
         present: Fields of the design that are there.
         asked: Names of passes that had their turn; grows.
+
+    Returns:
+        Each with what makes the design as the pass will see it, of one with the fields of ``early``.
     """
-    changed: set[str] = set()
+    movers: list[Pass] = []
     for step in steps:
-        if step.name not in asked and step.early and all(n in present and n not in changed for n in step.early):
+        if step.name not in asked and step.early and all(name in present for name in step.early):
             asked.add(step.name)
-            yield step
-        changed.update(step.writes)
+            yield step, partial(_moved, tuple(movers) if "target" in step.early else ())
+        if step.moves_target:
+            movers.append(step)
+
+
+def _moved(movers: Sequence[Pass], design: Design) -> Design:
+    for mover in movers:
+        design = mover(design)
+    return design
 
 
 def apply(step: Pass, design: Design, context: Context) -> Mapping[str, object]:

@@ -316,7 +316,7 @@ def _run(request: _Request, observer: Observer) -> BuildResult:
         publish(request.out, store, fields.get("artifacts", {}))
         report = None
         if "report" in fields:
-            report = document(fields, runs, _environment(request))
+            report = document(fields, runs, _environment(request, fields))
             publish_report(request.out, report, markdown(report))
     return BuildResult(request.out, runs, decode(fields, store), report)
 
@@ -334,7 +334,7 @@ def _named(wanted: str, names: Sequence[str], where: str) -> list[str]:
     return found
 
 
-def _environment(request: _Request) -> Fields:
+def _environment(request: _Request, fields: Fields) -> Fields:
     """What a report says about how it was made."""
     versions = {name: distribution_version(name) for name in ENVIRONMENT}
     return {
@@ -342,5 +342,6 @@ def _environment(request: _Request) -> Fields:
         "platform": platform.platform(),
         "seed": request.seed,
         "target": request.target.name,
+        "firmware_target": fields["target"]["name"],
         "flow": request.flow.name,
     }

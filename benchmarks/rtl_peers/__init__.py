@@ -21,11 +21,13 @@ class Made:
         top: Its top module.
         stages: Clock cycles from an input to its output.
         outputs: What the maker's interpreter gives for the inputs, ``[samples, outputs]``, real numbers.
+        seconds: From weights to Verilog.
     """
 
     top: str
     stages: int
     outputs: Floats
+    seconds: float
 
 
 @dataclass(frozen=True)

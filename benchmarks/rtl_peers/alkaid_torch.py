@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def by_alkaid(mlp: Mlp, codes: Ints, levels: int, folder: Path) -> Made:
     fixed = mlp.formats[0]
     signed, fraction = bool(fixed.signed), int(fixed.fraction)
     kif = (np.full(mlp.inputs, each) for each in (signed, int(fixed.integer) - signed, fraction))
+    begin = perf_counter()
     config, options = HWConfig(1, -1, -1), {"hard_dc": 2}
     given = FVArray.from_kif(*kif, config, 0.0, options)
     _, made = tracer.trace_model(nn.Sequential(*layers), config, options, inputs=(given[None],))
@@ -48,5 +50,6 @@ def by_alkaid(mlp: Mlp, codes: Ints, levels: int, folder: Path) -> Made:
         (folder / source.name).write_bytes(source.read_bytes())
     for name, code in write_modules(machine, "network", "verilog", "network").items():
         (folder / f"{name}.v").write_text(code)
+    seconds = perf_counter() - begin
     (outputs,) = machine.out_signals
-    return Made("network", outputs.schedule.bias, logic.predict(codes * 2.0**-fraction, n_threads=1))
+    return Made("network", outputs.schedule.bias, logic.predict(codes * 2.0**-fraction, n_threads=1), seconds)

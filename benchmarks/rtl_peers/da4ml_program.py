@@ -6,6 +6,7 @@ Run by a Python that has da4ml, and no codesign: ``da4ml_program.py FOLDER LEVEL
 import sys
 from importlib import import_module
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ def main() -> None:
     found = np.load(folder / "mlp.npz")
     kif = found["kif"]
     count = found["weight0"].shape[1]
+    begin = perf_counter()
     bits = (np.full(count, each) for each in kif[0])
     given = arrays.FixedVariableArray.from_kif(*bits, arrays.HWConfig(1, -1, -1), 0.0, {"hard_dc": 2})
     x = given
@@ -29,8 +31,9 @@ def main() -> None:
     logic = arrays.comb_trace(given, x, keep_dead_inputs=True)
     pipeline = arrays.to_pipeline(logic, levels, verbose=False)
     model(pipeline, "network", folder).write()
+    seconds = perf_counter() - begin
     outputs = logic.predict(found["codes"] * 2.0 ** -float(kif[0][2]))
-    np.savez(folder / "made.npz", stages=len(pipeline.solutions), outputs=outputs)
+    np.savez(folder / "made.npz", stages=len(pipeline.solutions), outputs=outputs, seconds=seconds)
 
 
 if __name__ == "__main__":

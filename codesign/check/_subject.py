@@ -108,7 +108,7 @@ class Subject:
             try:
                 for index, step in enumerate(steps):
                     refusals += _refused(steps[index:], design, asked)
-                    if stage(step.name) == "load" or set(step.reads) == {"target"}:
+                    if stage(step.name) == "load":
                         design = step(design, Context(Store(Path(folder)), Path(folder)))
             except InputError as error:
                 if not design.has("dataset"):
@@ -129,9 +129,9 @@ class Subject:
 
 def _refused(steps: Sequence[Pass], design: Design, asked: set[str]) -> Iterator[Finding]:
     """What passes to come refuse, each asked once."""
-    for step in to_ask(steps, vars(design), asked):
+    for step, seen in to_ask(steps, vars(design), asked):
         try:
-            step.refuse(Design({name: getattr(design, name) for name in step.early}))
+            step.refuse(seen(Design({name: getattr(design, name) for name in step.early})))
         except (InputError, ToolError) as error:
             yield refusal(error)
 

@@ -34,6 +34,7 @@ class Fit:
     Args:
         family, yosys, alkaid: What the networks were synthesized for, and by which versions.
         fitted, held_out: Numbers of networks.
+        largest_lut: LUTs of the largest of them.
         lut_per_sum, sharing: LUTs per bit of sums, and the power of the number of outputs that it falls with.
         lut_per_cut: LUTs per bit that is cut.
         levels_per_doubling, levels_per_bit: Levels of adders for every doubling of the terms of a sum, and what every
@@ -50,6 +51,7 @@ class Fit:
     alkaid: str
     fitted: int
     held_out: int
+    largest_lut: int
     lut_per_sum: float
     sharing: float
     lut_per_cut: float

@@ -44,6 +44,10 @@ class Resources(Pass):
         if missed := left_out(design.quantized.graph):
             more = f" and {len(missed) - 3} more" if len(missed) > 3 else ""
             notices.append(f"what {', '.join(missed[:3])}{more} takes is not estimated")
+        if any(node.op.kind != "linear" for node in design.quantized.graph.weighted()):
+            notices.append("errors of estimates are those of linear layers; convolutions were not looked at")
+        if found.lut > fit.largest_lut:
+            notices.append(f"errors of estimates are those of networks of at most {fit.largest_lut:,} LUTs")
         if family_of(target.part) != fit.family:
             notices.append(f"estimates are for chips of the family {fit.family}, which the target is not")
         return {

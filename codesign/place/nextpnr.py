@@ -55,8 +55,9 @@ class Nextpnr(Pass):
         """Yosys, and nextpnr with the ecppack beside it."""
         from codesign.place._nextpnr import NEXTPNR, find_nextpnr
         from codesign.synthesize._yosys import YOSYS
+        from codesign.transpile._ghdl import ghdl_version
 
-        return {YOSYS.name: YOSYS.find().said, NEXTPNR.name: find_nextpnr().said}
+        return {YOSYS.name: YOSYS.find().said, NEXTPNR.name: find_nextpnr().said, **ghdl_version()}
 
     def refuse(self, design: Design) -> None:
         """A part that nextpnr doesn't know is refused as soon as the target is the one to be placed on."""

@@ -38,7 +38,8 @@ def limits(target: Target, measures: Mapping[str, Measure]) -> dict[str, Limit]:
     """
     found: dict[str, Limit] = {}
     for name, measure in measures.items():
-        end = next((end for end in LIMITS if name.endswith(f"_{end}")), None)
+        # What is of a layer alone has a colon and its name at the end.
+        end = None if ":" in name else next((end for end in LIMITS if name.endswith(f"_{end}")), None)
         if end is None or measure.kind == "estimated" or (value := getattr(target, end)) is None:
             continue
         least = end in LEAST

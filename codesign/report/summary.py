@@ -36,7 +36,7 @@ class Summary(Pass):
         from codesign.report._recount import recount
 
         front, point = design.front, design.allocation.point
-        hardware = Hardware(design.target, front.reuse_factor, front.measurements)
+        hardware = Hardware(front.target or design.target, front.reuse_factor, front.measurements)
         costs = {name: make_cost(name, hardware, "report.summary") for name in point.costs}
         with_paths = any(cost.form != "sum" for cost in costs.values())
         counted = recount(context.store.path(design.artifacts["qonnx"].digest), with_paths=with_paths)

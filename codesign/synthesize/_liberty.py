@@ -39,8 +39,16 @@ class Group:
         return (group for group in self.groups if group.kind == kind)
 
     def numbers(self, name: str) -> list[float]:
-        """The numbers of an attribute; none if it is not there."""
-        return [float(part) for part in re.split(r"[\s,]+", self.attributes.get(name, "").strip()) if part]
+        """The numbers of an attribute; none if it is not there.
+
+        Raises:
+            InputError: It has something else.
+        """
+        said = self.attributes.get(name, "").strip()
+        try:
+            return [float(part) for part in re.split(r"[\s,]+", said) if part]
+        except ValueError:
+            raise InputError(f"liberty file, {self.kind} {self.name}, {name}", repr(said[:60]), "numbers") from None
 
 
 def read_library(path: Path) -> Group:
@@ -53,7 +61,10 @@ def read_library(path: Path) -> Group:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise InputError(f"liberty file {str(path)!r}", error.strerror or "cannot be read") from error
-    groups = _Reader(path, text).group(Group("", ""), "").groups
+    try:
+        groups = _Reader(path, text).group(Group("", ""), "").groups
+    except RecursionError:
+        raise InputError(f"liberty file {str(path)!r}", "groups in groups without end", "a library") from None
     if len(groups) != 1 or groups[0].kind != "library":
         found = f"{len(groups)} groups, the first {groups[0].kind!r}" if groups else "no group"
         raise InputError(f"liberty file {str(path)!r}", found, "one group library")

@@ -137,6 +137,9 @@ def _look_up(library: Group, table: Group, loads: Values, slopes: Values) -> Val
     points = [np.array(each) for each in points if each]
     kinds = [template.attributes.get(f"variable_{n}", "") for n in range(1, len(points) + 1)]
     count = len(loads)
+    if values.size != np.prod([len(each) for each in points], dtype=int) and values.size != 1:
+        found = f"{values.size} values for {' x '.join(str(len(each)) for each in points) or 1} points"
+        raise InputError(f"liberty file, {table.kind} {table.name}", found, "a value for each point")
     if not points or values.size == 1:
         return np.full(count, values[0])
     values = np.broadcast_to(values.reshape([len(each) for each in points]), (count, *map(len, points)))

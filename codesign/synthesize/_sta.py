@@ -71,6 +71,7 @@ def analyze(project: Path, top: str, clock_ns: float, outside_ns: float, log: Pa
     script, own = project / "timing.tcl", project / "sta.log"
     names = {"liberty": LIBERTY, "netlist": NETLIST, "top": top}
     script.write_text(SCRIPT.format(**names, clock_ns=clock_ns, outside_ns=outside_ns))
+    own.touch()
     try:
         tools.run([PROGRAM, "-no_init", "-no_splash", "-exit", script.name], project, own, timeout_s)
     finally:

@@ -10,6 +10,7 @@ from typing import ClassVar
 from codesign.design import Artifact, Check, Design, Measure
 from codesign.errors import InputError
 from codesign.passes import Context, Pass
+from codesign.store import digest_file
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,11 @@ class Asic(Pass):
         return (PROGRAM,) if self.timing else ()
 
     def versions(self) -> Mapping[str, str]:
-        """Yosys."""
+        """Yosys; GHDL, which VHDL needs, if it is there."""
         from codesign.synthesize._yosys import YOSYS
+        from codesign.transpile._ghdl import ghdl_version
 
-        return {YOSYS.name: YOSYS.find().said}
+        return {YOSYS.name: YOSYS.find().said, **ghdl_version()}
 
     def refuse(self, design: Design) -> None:
         """A target without standard cells, or with ones that can't be read, is refused before anything is trained."""
@@ -78,6 +80,8 @@ class Asic(Pass):
             project, kept = scratch / "project", scratch / "asic"
             context.store.take_out(design.artifacts["rtl"].digest, project, folder=True)
             shutil.copyfile(target.liberty, project / LIBERTY)
+            if digest_file(project / LIBERTY) != target.liberty_sha256:
+                raise InputError(target.liberty, "changed since the build began", "the target's own", "build again")
             kept.mkdir()
             interface = as_verilog(Interface.read(project), project, log, self.timeout_s)
             library = read_library(project / LIBERTY)

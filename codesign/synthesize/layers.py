@@ -12,6 +12,7 @@ from codesign.graph import Graph
 from codesign.passes import Context, Pass
 from codesign.quantized import Quantized
 from codesign.synthesize._families import FAMILIES, UNITS, FamilyName, require_family, resources
+from codesign.transpile._guard import alkaid_runs, require_alkaid
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,13 @@ class Layers(Pass):
 
     reads: ClassVar[tuple[str, ...]] = ("target", "quantized")
     writes: ClassVar[tuple[str, ...]] = ("artifacts.layers", "measures", "notices")
-    early: ClassVar[tuple[str, ...]] = ("target",)
+    early: ClassVar[tuple[str, ...]] = ("target", "graph")
     distributions: ClassVar[tuple[str, ...]] = ("alkaid", "jinja2")
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout_s < inf:
             raise InputError("synthesize.layers, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_alkaid(self.name)
 
     def versions(self) -> Mapping[str, str]:
         """Yosys."""
@@ -44,14 +46,15 @@ class Layers(Pass):
         return {YOSYS.name: YOSYS.find().said}
 
     def refuse(self, design: Design) -> None:
-        """A part that Yosys doesn't know is refused before anything is trained."""
+        """A part that Yosys doesn't know is refused before anything is trained, and a layer that can't be traced."""
+        from codesign.transpile._circuit import require_traceable
+
         require_family(self.family, design.target, self.name)
+        require_traceable(design.graph)
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Trace, write, synthesize, one layer after another."""
         from codesign.synthesize._yosys import count_cells, find_yosys
-        from codesign.transpile._circuit import trace_network
-        from codesign.transpile._unrolled import write_unrolled
 
         target, yosys, log = design.target, find_yosys(), context.work / "layers.log"
         name = require_family(self.family, target, self.name)
@@ -60,8 +63,12 @@ class Layers(Pass):
             context.progress(f"yosys: {layer}", index, len(alone))
             with context.store.scratch() as scratch:
                 project, levels = scratch / "project", target.levels_per_cycle
-                circuit = trace_network(quantized)
-                written = write_unrolled(circuit, quantized.graph, "layer", target.clock_ns, levels, project)
+                with alkaid_runs(log):
+                    from codesign.transpile._circuit import trace_network
+                    from codesign.transpile._unrolled import write_unrolled
+
+                    circuit = trace_network(quantized)
+                    written = write_unrolled(circuit, quantized.graph, "layer", target.clock_ns, levels, project)
                 cells, _ = count_cells(yosys, written, project, [FAMILIES[name].command], log, self.timeout_s)
             counts[layer] = resources(FAMILIES[name], cells)
         unit = f"{{}} alone ({name}, Yosys {yosys.version})"

@@ -32,10 +32,11 @@ class Yosys(Pass):
             raise InputError("synthesize.yosys, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
 
     def versions(self) -> Mapping[str, str]:
-        """Yosys."""
+        """Yosys; GHDL, which VHDL needs, if it is there."""
         from codesign.synthesize._yosys import YOSYS
+        from codesign.transpile._ghdl import ghdl_version
 
-        return {YOSYS.name: YOSYS.find().said}
+        return {YOSYS.name: YOSYS.find().said, **ghdl_version()}
 
     def refuse(self, design: Design) -> None:
         """A part that Yosys doesn't know is refused before anything is trained."""

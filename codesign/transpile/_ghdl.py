@@ -1,5 +1,6 @@
 """GHDL, which turns an RTL project in VHDL into Verilog, for tools that read that alone."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,11 @@ GHDL = "ghdl"
 #: The Verilog that it writes.
 FILE = "from_vhdl.v"
 STANDARD = "--std=08"
+
+
+def ghdl_version() -> dict[str, str]:
+    """Which GHDL there is, in its own words, as ``Pass.versions`` has it; only VHDL needs one."""
+    return {"GHDL": tools.version(GHDL) if shutil.which(GHDL) else "not on PATH"}
 
 
 def as_verilog(interface: Interface, project: Path, log: Path, timeout_s: float) -> Interface:

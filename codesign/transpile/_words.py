@@ -49,7 +49,15 @@ sequence severity shared signal sla sll sra srl strong subtype then to transport
 variable vmode vprop vunit wait when while with xnor xor
 """
 #: Keywords of VHDL (IEEE 1076-2008, 15.10), and the libraries that every design sees.
-VHDL_KEYWORDS = frozenset(_VHDL.split()) | {"ieee", "std", "work"}
+VHDL_KEYWORDS = frozenset(_VHDL.split()) | {
+    "ieee",
+    "std",
+    "work",
+    "std_logic",
+    "std_logic_vector",
+    "std_logic_1164",
+    "rising_edge",
+}
 #: Modules that alkaid brings.
 ALKAID_MODULES = frozenset({"binop", "multiplier", "mux", "negative", "shift_adder", "ternary_adder"})
 

@@ -26,17 +26,23 @@ class Retarget(Pass):
 
     reads: ClassVar[tuple[str, ...]] = ("target",)
     writes: ClassVar[tuple[str, ...]] = ("target", "notices")
+    moves_target: ClassVar[bool] = True
 
     def files(self) -> tuple[Path, ...]:
         """The target's file, and that of its standard cells."""
         target = load_target(self._name, Path())
         return (shipped_path("target", self._name, Path()), *([Path(target.liberty)] if target.standard_cells else []))
 
+    def versions(self) -> Mapping[str, str]:
+        """Where the standard cells are: their path is handed on."""
+        return {"liberty": load_target(self._name, Path()).liberty}
+
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Read the target, compare families."""
         own, other = design.target, load_target(self._name, Path())
         if _technology(own) == _technology(other):
-            return {"target": own, "notices": {}}
+            notice = f"{self.name} left the target {own.name}, which is of the same family as {other.name}"
+            return {"target": own, "notices": {self.name: notice} if own != other else {}}
         notice = f"bits were chosen for the target {own.name}; from {self.name} on everything is for {other.name}"
         return {"target": other, "notices": {self.name: notice}}
 
@@ -47,4 +53,5 @@ class Retarget(Pass):
 
 
 def _technology(target: Target) -> str:
-    return "standard cells" if target.standard_cells else str(family_of(target.part))
+    """What makes parts alike; one that is not known is like no other."""
+    return "standard cells" if target.standard_cells else family_of(target.part) or target.part

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import ClassVar
 
-from codesign.capture import output_to
 from codesign.design import Artifact, Design, Measure
-from codesign.errors import CodesignError, InputError, ToolError
+from codesign.errors import InputError
 from codesign.graph import Graph
 from codesign.passes import Context, Pass
+from codesign.transpile._guard import alkaid_runs, require_alkaid
 from codesign.transpile._interface import HdlName
 from codesign.transpile._words import require_hdl_name
 
@@ -44,8 +43,7 @@ class Rtl(Pass):
         require_hdl_name("transpile.rtl, project", self.project, self.language)
         if self.stage_levels < 0:
             raise InputError("transpile.rtl, stage_levels", f"{self.stage_levels}", "1 or more, or 0 for the target's")
-        if find_spec("alkaid") is None:
-            raise InputError("transpile.rtl", "alkaid is not installed", "", "pip install 'codesign[rtl]'")
+        require_alkaid(self.name)
 
     def refuse(self, design: Design) -> None:
         """A network too large to unroll, or with an operation that can't be traced, is refused before training."""
@@ -60,19 +58,14 @@ class Rtl(Pass):
         levels = self.stage_levels or target.levels_per_cycle
         context.progress("rtl: tracing", 0, 2)
         with context.store.scratch() as scratch:
-            try:
-                with output_to(log):
-                    from codesign.transpile._circuit import trace_network
-                    from codesign.transpile._unrolled import write_unrolled
+            with alkaid_runs(log):
+                from codesign.transpile._circuit import trace_network
+                from codesign.transpile._unrolled import write_unrolled
 
-                    circuit = trace_network(design.quantized)
-                    context.progress(f"rtl: writing {self.language}", 1, 2)
-                    graph, folder = design.quantized.graph, scratch / "project"
-                    write_unrolled(circuit, graph, self.project, target.clock_ns, levels, folder, self.language)
-            except CodesignError:
-                raise
-            except Exception as error:
-                raise ToolError("alkaid", f"{type(error).__name__}: {error}", "", f"log: {log}") from error
+                circuit = trace_network(design.quantized)
+                context.progress(f"rtl: writing {self.language}", 1, 2)
+                graph, folder = design.quantized.graph, scratch / "project"
+                write_unrolled(circuit, graph, self.project, target.clock_ns, levels, folder, self.language)
             digest = context.store.put_folder(folder)
         context.progress("rtl: written", 2, 2)
         cost = Measure(float(circuit.logic.cost), "LUTs", "estimated", self.name)

@@ -8,12 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from codesign import tools
 from codesign.design import Check, Design, Measure
 from codesign.errors import InputError, ToolError
 from codesign.fixed import Codes
 from codesign.passes import Context, Pass
-from codesign.transpile._ghdl import GHDL, as_verilog
+from codesign.transpile._ghdl import GHDL, as_verilog, ghdl_version
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,7 @@ class Rtl(Pass):
         """Verilator; GHDL, which VHDL needs, if it is there."""
         from codesign.verify._verilator import VERILATOR
 
-        ghdl = tools.version(GHDL) if shutil.which(GHDL) else "not on PATH"
-        return {VERILATOR.name: VERILATOR.find().said, "GHDL": ghdl}
+        return {VERILATOR.name: VERILATOR.find().said, **ghdl_version()}
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Compile, play, compare."""
