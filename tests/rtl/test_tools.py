@@ -14,11 +14,11 @@ from codesign.fixed import Codes
 from codesign.passes import Pass
 from codesign.pipeline import Quiet
 from codesign.store import Store
-from codesign.synthesize._families import FAMILIES, family_of, resources
+from codesign.synthesize._families import FAMILIES, family_of, require_family, resources
 from codesign.synthesize._yosys import Yosys, count_cells, find_yosys
 from codesign.synthesize.yosys import Yosys as YosysPass
 from codesign.target import Target, load_target
-from codesign.transpile import rtl
+from codesign.transpile import _guard, rtl
 from codesign.transpile._interface import Interface, Port
 from codesign.verify._play import play
 from codesign.verify._verilator import find_verilator
@@ -174,11 +174,11 @@ def test_families_of_parts(tmp_path: Path) -> None:
         assert family_of(load_target(name, tmp_path).part) == family
     target = Target("odd", "", "Agilex7", 5.0, 25.0, (), 1, 1, 1, 1)
     with pytest.raises(CodesignError, match=r"'Agilex7', which Yosys does not know; set synthesize.yosys.family to"):
-        YosysPass()._family(target)
-    assert YosysPass(family="ice40")._family(target) == "ice40"
+        require_family(None, target, "synthesize.yosys")
+    assert require_family("ice40", target, "synthesize.yosys") == "ice40"
 
 
 def test_a_missing_alkaid_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rtl, "find_spec", lambda name: None)
+    monkeypatch.setattr(_guard, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"alkaid is not installed; pip install 'codesign\[rtl\]'"):
         rtl.Rtl()

@@ -145,9 +145,7 @@ def test_targets_that_do_not_fit_are_refused_early(tmp_path: Path) -> None:
     cells = Design({"target": load_target(str(own_target(tmp_path, "a.lib")), Path())})
     with pytest.raises(InputError, match=r"a\.lib', line 2"):
         Asic(timing=False).refuse(cells)
-    with pytest.raises(
-        InputError, match=r"'own': standard cells; .*put synthesize\.asic in the place of synth"
-    ):
+    with pytest.raises(InputError, match=r"'own': standard cells; .*put synthesize\.asic in the place of synth"):
         Yosys().refuse(cells)
     with pytest.raises(InputError, match=r"'own': standard cells; .*; use --flow asic"):
         Hls4ml().check_target(cells.target)
