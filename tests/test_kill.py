@@ -1,9 +1,11 @@
 """kill -9 at any moment: the build never looks finished, and running it again gives the same, bit for bit."""
 
 import functools
+import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -156,3 +158,27 @@ def test_an_interrupted_build_says_how_to_go_on(tmp_path: Path) -> None:
     assert "run the same command again" in message
     assert not (project.out / "report.json").exists()
     assert project.build().code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_tool_ends_with_the_build(number: signal.Signals, tmp_path: Path) -> None:
+    """Whatever ends it, but SIGKILL: the tool writes its own number, and is gone with the build."""
+    tool = "import os, time; open('pid', 'w').write(str(os.getpid())); os.rename('pid', 'running'); time.sleep(600)"
+    call = f"[sys.executable, '-c', {tool!r}], Path({str(tmp_path)!r}), Path({str(tmp_path / 'log')!r}), 600"
+    build = f"""
+import sys
+from pathlib import Path
+from codesign import cli, tools
+cli.app = lambda: tools.run({call})
+cli.main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", build], stderr=subprocess.DEVNULL)
+    running = tmp_path / "running"
+    while not running.is_file():
+        assert process.poll() is None
+        time.sleep(0.01)
+    child = int(running.read_text())
+    process.send_signal(number)
+    assert process.wait(60) != 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)

@@ -1,6 +1,8 @@
 """What a target allows is held against what was found, and a flow may go to another target."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from codesign.design import Design, Measure
 from codesign.errors import InputError
+from codesign.passes import Context, Pass, to_ask
 from codesign.report._limits import exceeded, limits
 from codesign.target import Target, load_target
 from codesign.transpile.retarget import Retarget
@@ -77,3 +80,27 @@ def test_a_chip_without_resources_is_refused() -> None:
 def test_levels_per_cycle(clock: float, adder: float, register: float, levels: int) -> None:
     target = Target("n", "s", "xc7z", clock, 25.0, (), 1, 1, 1, 1, adder_ns=adder, register_ns=register)
     assert target.levels_per_cycle == levels
+
+
+def test_a_layer_alone_has_no_limit_whatever_it_is_called() -> None:
+    assert limits(TARGET, {"yosys_lut:conv_dsp": measure(10**6), "yosys_ff:head_latency_cycles": measure(10**6)}) == {}
+
+
+@dataclass(frozen=True)
+class Looks(Pass):
+    """A pass that is asked about the target."""
+
+    name: ClassVar[str] = "place.looks"
+    early: ClassVar[tuple[str, ...]] = ("target",)
+
+    def run(self, design: Design, context: Context) -> dict[str, object]:
+        """Nothing."""
+        return {}
+
+
+def test_passes_behind_another_target_are_asked_about_that_one(tmp_path: Path) -> None:
+    before, behind = Looks(), Looks()
+    object.__setattr__(before, "name", "place.before")
+    steps = (before, Retarget(Path(asic(tmp_path))), behind)
+    seen = [see(Design({"target": TARGET})).target for _, see in to_ask(steps, {"target"}, set())]
+    assert [target.name for target in seen] == ["vu13p-l1t", "own"]
