@@ -5,6 +5,7 @@ import sys
 import tempfile
 import tomllib
 import traceback
+from errno import ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
@@ -294,7 +295,8 @@ def main() -> NoReturn:
         sys.exit(DEFECT if isinstance(error, ContractError) else BAD_INPUT)
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
-        print(f"error: {error.strerror or error}{place}", file=sys.stderr)
+        step = "; free some space, and run the same command again to continue" if error.errno == ENOSPC else ""
+        print(f"error: {error.strerror or error}{place}{step}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except Exception as error:  # noqa: BLE001  (the last line of defence)
         handle, log = tempfile.mkstemp(prefix="codesign-error-", suffix=".log", text=True)

@@ -62,10 +62,14 @@ class Target:
                 raise InputError(f"target {self.name!r}, {name}", "missing", "a whole number, or liberty for an ASIC")
             if value is not None and value < 0:
                 raise InputError(f"target {self.name!r}, {name}", f"{value}", "a positive number, or 0")
+        for name in ("initiation_interval_ns", "latency_ns"):
+            value = getattr(self, name)
+            if value is not None and value < self.clock_ns:
+                wanted = f"at least a clock cycle, {self.clock_ns:g}"
+                raise InputError(f"target {self.name!r}, {name}", f"{value}", wanted)
         if not 0 <= self.register_ns < self.clock_ns:
-            raise InputError(
-                f"target {self.name!r}, register_ns", f"{self.register_ns}", f"less than clock_ns, {self.clock_ns:g}"
-            )
+            wanted = f"0 or more, and less than clock_ns, {self.clock_ns:g}"
+            raise InputError(f"target {self.name!r}, register_ns", f"{self.register_ns}", wanted)
 
     @property
     def standard_cells(self) -> bool:

@@ -118,6 +118,7 @@ def run(
     """
     program = Path(command[0]).name
     argv = [str(find(str(command[0]))), *(str(part) for part in command[1:])]
+    before = log.stat().st_size if log.is_file() else 0
     with log.open("ab") as said, output.open("wb") if output else nullcontext(said) as out:
         try:
             status, _, _ = _finish(argv, timeout_s, out, said, cwd, environment)
@@ -126,5 +127,13 @@ def run(
         except subprocess.TimeoutExpired:
             raise ToolError(program, f"not finished after {timeout_s:g} s", "", f"log: {log}") from None
     if status != 0:
-        tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
-        raise ToolError(program, f"exit status {status}", "0", "last lines: " + " | ".join(tail))
+        tail = log.read_bytes()[before:].decode(errors="replace").strip().splitlines()[-5:]
+        said = f"last lines: {' | '.join(tail)}" if tail else "it said nothing"
+        raise ToolError(program, _ended(status), "exit status 0", f"log: {log}; {said}")
+
+
+def _ended(status: int) -> str:
+    """How a program ended, in words."""
+    if status >= 0:
+        return f"exit status {status}"
+    return f"killed by signal {-status} ({signal.strsignal(-status)})" + ("; was memory short?" if status == -9 else "")

@@ -58,6 +58,6 @@ def require_device(target: Target) -> Device:
     found = device_of(target.part)
     if found is None:
         where, wanted = f"target {target.name!r}, part", "an ECP5 with speed grade and package: LFE5UM5G-85F-8BG381"
-        step = "use --flow ecp5, which goes to such a target by itself, or --target ecp5-85k"
+        step = "use --target ecp5-85k, or another target of an ECP5 for transpile.retarget"
         raise InputError(where, f"{target.part!r}, which nextpnr-ecp5 does not know", wanted, step)
     return found

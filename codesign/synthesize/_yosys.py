@@ -50,7 +50,10 @@ def run_yosys(yosys: Yosys, project: Path, commands: Sequence[str], log: Path, t
         ToolError: Yosys failed.
     """
     (project / "synthesis.ys").write_text("\n".join(commands) + "\n")
-    tools.run([*yosys.command, "-q", "synthesis.ys"], project, log, timeout_s, tools.python_path())
+    try:
+        tools.run([*yosys.command, "-q", "synthesis.ys"], project, log, timeout_s, tools.python_path())
+    except ToolError as error:  # by the tool's name, not by that of the Python that runs WebAssembly
+        raise ToolError("Yosys", error.found, error.wanted, error.next_step) from None
 
 
 def read_project(interface: Interface) -> str:

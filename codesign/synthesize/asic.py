@@ -59,9 +59,10 @@ class Asic(Pass):
 
         target = design.target
         if not target.standard_cells:
-            step = "use --target osu018, or put transpile.retarget before it as the flow asic does"
+            step = "use --target osu018, or another target of standard cells for transpile.retarget"
             raise InputError(f"target {target.name!r}", "no liberty file", "standard cells", step)
-        read_library(Path(target.liberty))
+        if not any(read_library(Path(target.liberty)).of("cell")):
+            raise InputError(f"liberty file {target.liberty!r}", "no cells", "standard cells")
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Map, play, time, add up."""

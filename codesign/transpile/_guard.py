@@ -1,6 +1,6 @@
 """alkaid as a tool among others: how to get it is said where it is missing, and what it prints is logged."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ def require_alkaid(name: str) -> None:
 
 
 @contextmanager
-def alkaid_runs(log: Path) -> Iterator[None]:
+def alkaid_runs(log: Path) -> Generator[None]:
     """Import and use alkaid inside.
 
     Args:

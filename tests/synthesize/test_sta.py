@@ -61,7 +61,7 @@ def test_a_netlist_that_is_half_understood_has_no_numbers(line: str, words: str,
     ("body", "words"),
     [
         ("exit 3", "exit status 3"),
-        ("kill -9 $$", "exit status -9"),
+        ("kill -9 $$", "killed by signal 9"),
         ("exec sleep 600", "not finished after 0.5 s"),
         ("true", "no end of the script"),
         ("echo garbage", "no end of the script"),
