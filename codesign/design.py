@@ -217,7 +217,6 @@ class Front:
         budgets: Most of each cost that the build allows, by name.
         reuse_factor: Products that one multiplier does one after another, as the costs were told.
         measurements: Measured costs of layers, for the cost ``measured``.
-        target: What the costs were counted for; None for the design's.
     """
 
     cost: str
@@ -229,7 +228,6 @@ class Front:
     budgets: dict[str, float]
     reuse_factor: int = 1
     measurements: tuple[Measurement, ...] = ()
-    target: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -272,6 +270,7 @@ class Design:
     """
 
     target: Target
+    chosen_for: Target
     dataset: Dataset
     graph: Graph
     given: dict[str, Quantizer]

@@ -339,7 +339,11 @@ def damaged_builds(project: Project, folder: str, damage: Callable[[Path], None]
     return wrong
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+#: One of them always; a build for each takes long.
+ONE = [pytest.param(damage, marks=[pytest.mark.slow] * (damage is not DAMAGES[0])) for damage in DAMAGES]
+
+
+@pytest.mark.parametrize("damage", ONE)
 def test_a_damaged_blob_is_made_again(damage: Callable[[Path], None], project: Project) -> None:
     """The same result at once, and after a change for which the damaged blob is read."""
     assert damaged_builds(project, "blobs", damage, ["finetune.epochs=3"]) == []

@@ -87,11 +87,11 @@ def test_report_keeps_its_contract(built: Path) -> None:
     assert [layer["name"] for layer in report["layers"]] == ["fc1", "fc2", "fc3", "fc4"]
     assert all(keys <= set(layer) for layer in report["layers"])
     assert [layer["params"] for layer in report["layers"]] == [1088, 2080, 1056, 165]
-    assert all(set(row) == {"name", "value", "unit", "kind", "pass"} for row in report["measures"])
+    assert all(set(row) == {"name", "value", "unit", "kind", "pass", "limit"} for row in report["measures"])
     assert {"bops_campos", "bops_campos_allocated"} <= {row["name"] for row in report["measures"]}
     assert all({"from", "to", "inputs", "mismatches", "status"} <= set(row) for row in report["checks"])
     assert all(set(row) == {"name", "status", "seconds", "reason"} for row in report["passes"])
-    assert {"versions", "seed", "target", "flow"} <= set(report["environment"])
+    assert {"versions", "seed", "target", "firmware_target", "flow"} <= set(report["environment"])
     assert {row["name"] for row in report["artifacts"]} == {"qonnx", "hls4ml", "sensitivity", "front"}
     assert set(report["sensitivity"]["metrics"]) == {"hessian_trace"} == {report["sensitivity"]["metric"]}
 

@@ -160,7 +160,7 @@ def test_an_interrupted_build_says_how_to_go_on(tmp_path: Path) -> None:
     assert project.build().code == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_tool_ends_with_the_build(number: signal.Signals, tmp_path: Path) -> None:
     """Whatever ends it, but SIGKILL: the tool writes its own number, and is gone with the build."""
     tool = "import os, time; open('pid', 'w').write(str(os.getpid())); os.rename('pid', 'running'); time.sleep(600)"

@@ -66,7 +66,7 @@ class Given(Pass):
         choices = single_choice(design.graph, whole)
         point = tables(design, start, metric, choices, models).point([0] * len(choices), None)
         budgets = {name: budget_of(name, most, limits, self.name) for name, most in self.budgets.items()}
-        front = Front(names[0], (point,), {}, metric, "given", False, budgets, self.reuse_factor, target=design.target)
+        front = Front(names[0], (point,), {}, metric, "given", False, budgets, self.reuse_factor)
         notices = [*formats.notices, *effects(design, whole, self.calibration)]
         return {
             "front": front,

@@ -94,7 +94,6 @@ class Pareto(Rules, Pass):
             budgets=budgets,
             reuse_factor=self.reuse_factor,
             measurements=measurements,
-            target=design.target,
         )
         return {"front": front, "notices": {"allocate.pareto": _late(found.missed, names[0])} if found.missed else {}}
 

@@ -27,6 +27,7 @@ class Summary(Pass):
         "target", "graph", "dataset", "sensitivity", "front", "allocation", "quantized", "artifacts.qonnx", "measures",
         "checks",
     )  # fmt: skip
+    optional: ClassVar[tuple[str, ...]] = ("chosen_for",)
     writes: ClassVar[tuple[str, ...]] = ("measures", "report")
     distributions: ClassVar[tuple[str, ...]] = ("onnx",)
 
@@ -36,7 +37,9 @@ class Summary(Pass):
         from codesign.report._recount import recount
 
         front, point = design.front, design.allocation.point
-        hardware = Hardware(front.target or design.target, front.reuse_factor, front.measurements)
+        hardware = Hardware(
+            design.chosen_for if design.has("chosen_for") else design.target, front.reuse_factor, front.measurements
+        )
         costs = {name: make_cost(name, hardware, "report.summary") for name in point.costs}
         with_paths = any(cost.form != "sum" for cost in costs.values())
         counted = recount(context.store.path(design.artifacts["qonnx"].digest), with_paths=with_paths)

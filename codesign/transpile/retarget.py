@@ -16,7 +16,8 @@ from codesign.target import Target, load_target
 class Retarget(Pass):
     """Set the target of the passes that follow, unless the build's own is of the same family of chips.
 
-    Bits were chosen for the build's target; what comes after is made for, and held against, this one.
+    Bits were chosen for the build's target, and costs stay counted for it; what comes after is made for, and held
+    against, this one.
 
     Args:
         target: A shipped target's name, or a path to a TOML file.
@@ -25,7 +26,7 @@ class Retarget(Pass):
     target: Path
 
     reads: ClassVar[tuple[str, ...]] = ("target",)
-    writes: ClassVar[tuple[str, ...]] = ("target", "notices")
+    writes: ClassVar[tuple[str, ...]] = ("target", "chosen_for", "notices")
     moves_target: ClassVar[bool] = True
 
     def files(self) -> tuple[Path, ...]:
@@ -42,9 +43,9 @@ class Retarget(Pass):
         own, other = design.target, load_target(self._name, Path())
         if _technology(own) == _technology(other):
             notice = f"{self.name} left the target {own.name}, which is of the same family as {other.name}"
-            return {"target": own, "notices": {self.name: notice} if own != other else {}}
+            return {"target": own, "chosen_for": own, "notices": {self.name: notice} if own != other else {}}
         notice = f"bits were chosen for the target {own.name}; from {self.name} on everything is for {other.name}"
-        return {"target": other, "notices": {self.name: notice}}
+        return {"target": other, "chosen_for": own, "notices": {self.name: notice}}
 
     @property
     def _name(self) -> str:

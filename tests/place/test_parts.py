@@ -59,7 +59,7 @@ def test_parts(part: str, device: Device) -> None:
 def test_other_parts_are_refused(part: str) -> None:
     assert device_of(part) is None
     target = Target("odd", "", part, 5.0, 5.0, (), 1, 1, 1, 1)
-    with pytest.raises(InputError, match=r"target 'odd', part: .*which nextpnr-ecp5 does not know; wanted: .*--flow"):
+    with pytest.raises(InputError, match=r"target 'odd', part: .*nextpnr-ecp5 does not know; .*--target ecp5-85k"):
         Nextpnr().refuse(Design({"target": target}))
 
 

@@ -133,7 +133,7 @@ def test_what_cannot_be_traced_is_refused_early() -> None:
         require_traceable(graph)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [pytest.param(s, marks=[pytest.mark.slow] * (s == "softmax")) for s in STAGES])
 def test_what_can_be_traced_is_not(stage: str) -> None:
     require_traceable(small(stage).graph)
 
