@@ -53,9 +53,9 @@ class Nextpnr(Pass):
 
     def versions(self) -> Mapping[str, str]:
         """Yosys, and nextpnr with the ecppack beside it."""
+        from codesign.hdl.ghdl import ghdl_version
+        from codesign.hdl.yosys import YOSYS
         from codesign.place._nextpnr import NEXTPNR, find_nextpnr
-        from codesign.synthesize._yosys import YOSYS
-        from codesign.transpile._ghdl import ghdl_version
 
         return {YOSYS.name: YOSYS.find().said, NEXTPNR.name: find_nextpnr().said, **ghdl_version()}
 
@@ -65,14 +65,14 @@ class Nextpnr(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Wrap, synthesize, place, pack."""
+        from codesign.hdl.families import FAMILIES
+        from codesign.hdl.ghdl import as_verilog
+        from codesign.hdl.interface import Interface
+        from codesign.hdl.yosys import count_cells, find_yosys
+        from codesign.limits import exceeded, limits
         from codesign.place._harness import write_harness
         from codesign.place._measures import mapped
         from codesign.place._nextpnr import Job, find_nextpnr
-        from codesign.report._limits import exceeded, limits
-        from codesign.synthesize._families import FAMILIES
-        from codesign.synthesize._yosys import count_cells, find_yosys
-        from codesign.transpile._ghdl import as_verilog
-        from codesign.transpile._interface import Interface
 
         nextpnr, yosys, target, work = find_nextpnr(), find_yosys(), design.target, context.work
         device, log, project = require_device(target), work / "nextpnr.log", work / "project"

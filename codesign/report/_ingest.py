@@ -8,9 +8,9 @@ from typing import Any
 from codesign.design import Measure
 from codesign.directory import CACHE, opened, publish_report, read_report
 from codesign.errors import InputError
+from codesign.limits import exceeded, limits
 from codesign.passes import lookup
 from codesign.report._document import document_measure, markdown
-from codesign.report._limits import exceeded, limits
 from codesign.store import Store, digest_file
 from codesign.synthesize._manifest import MANIFEST, REPORTS, Manifest
 from codesign.synthesize._reading import Reading

@@ -17,7 +17,8 @@ from codesign.errors import InputError, ToolError
 from codesign.passes import Context, Pass
 from codesign.synthesize._manifest import MANIFEST, REPORTS, Manifest
 from codesign.synthesize._reading import Reading
-from codesign.synthesize._tcl import render
+from codesign.synthesize._tcl import tcl
+from codesign.templates import filled
 
 #: The script, and what people read.
 SCRIPT, README = "run.tcl", "RUN.md"
@@ -163,7 +164,7 @@ class VendorTool(Pass):
         call, others = " ".join(self.commands[0]), [" ".join(each) for each in self.commands[1:]]
         values = {"manifest": manifest, "tool": self.tool, "call": call, "others": others}
         manifest.write(project)
-        for name, text in {**self.scripts(project, manifest), README: render(README_TEMPLATE, values)}.items():
+        for name, text in {**self.scripts(project, manifest), README: filled(README_TEMPLATE, values, tcl)}.items():
             (project / name).write_text(text, encoding="utf-8")
 
     def _command(self) -> tuple[str, ...] | None:

@@ -48,8 +48,8 @@ class Asic(Pass):
 
     def versions(self) -> Mapping[str, str]:
         """Yosys; GHDL, which VHDL needs, if it is there."""
-        from codesign.synthesize._yosys import YOSYS
-        from codesign.transpile._ghdl import ghdl_version
+        from codesign.hdl.ghdl import ghdl_version
+        from codesign.hdl.yosys import YOSYS
 
         return {YOSYS.name: YOSYS.find().said, **ghdl_version()}
 
@@ -66,14 +66,14 @@ class Asic(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Map, play, time, add up."""
+        from codesign.hdl.ghdl import as_verilog
+        from codesign.hdl.interface import Interface
+        from codesign.hdl.yosys import find_yosys
         from codesign.synthesize._gates import simulate
         from codesign.synthesize._liberty import read_library
         from codesign.synthesize._power import PowerModel
         from codesign.synthesize._sta import analyze
         from codesign.synthesize._standard_cells import LIBERTY, NETLIST, map_project, smallest_nand
-        from codesign.synthesize._yosys import find_yosys
-        from codesign.transpile._ghdl import as_verilog
-        from codesign.transpile._interface import Interface
 
         self.refuse(design)
         target, yosys, log = design.target, find_yosys(), context.work / "asic.log"

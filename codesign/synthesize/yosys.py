@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from codesign.design import Artifact, Design, Measure
 from codesign.errors import InputError
+from codesign.hdl.families import FAMILIES, UNITS, FamilyName, family_of, require_family, resources
 from codesign.passes import Context, Pass
-from codesign.synthesize._families import FAMILIES, UNITS, FamilyName, family_of, require_family, resources
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Yosys(Pass):
 
     def versions(self) -> Mapping[str, str]:
         """Yosys; GHDL, which VHDL needs, if it is there."""
-        from codesign.synthesize._yosys import YOSYS
-        from codesign.transpile._ghdl import ghdl_version
+        from codesign.hdl.ghdl import ghdl_version
+        from codesign.hdl.yosys import YOSYS
 
         return {YOSYS.name: YOSYS.find().said, **ghdl_version()}
 
@@ -44,9 +44,9 @@ class Yosys(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Synthesize, count."""
-        from codesign.synthesize._yosys import count_cells, find_yosys
-        from codesign.transpile._ghdl import as_verilog
-        from codesign.transpile._interface import Interface
+        from codesign.hdl.ghdl import as_verilog
+        from codesign.hdl.interface import Interface
+        from codesign.hdl.yosys import count_cells, find_yosys
 
         yosys, name, log = (
             find_yosys(),

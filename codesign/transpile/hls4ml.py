@@ -13,7 +13,7 @@ from codesign.passes import Context, Pass
 from codesign.transpile._backends import BACKENDS
 from codesign.transpile._compile import Compilation, compile_project, compiler_of
 from codesign.transpile._firmware import Firmware
-from codesign.transpile._words import require_c_name
+from codesign.words import require_c_name
 
 
 @dataclass(frozen=True)

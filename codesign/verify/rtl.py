@@ -11,8 +11,8 @@ import numpy as np
 from codesign.design import Check, Design, Measure
 from codesign.errors import InputError, ToolError
 from codesign.fixed import Codes
+from codesign.hdl.ghdl import GHDL, as_verilog, ghdl_version
 from codesign.passes import Context, Pass
-from codesign.transpile._ghdl import GHDL, as_verilog, ghdl_version
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Rtl(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Compile, play, compare."""
-        from codesign.transpile._interface import Interface
+        from codesign.hdl.interface import Interface
         from codesign.verify._corners import corners
         from codesign.verify._play import play
         from codesign.verify._verilator import compile_player, find_verilator

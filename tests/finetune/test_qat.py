@@ -14,14 +14,14 @@ from codesign.design import Design
 from codesign.engine import encode
 from codesign.errors import InputError
 from codesign.export.qonnx import Qonnx
-from codesign.finetune._network import QuantizedNetwork
-from codesign.finetune._straight_through import Grid, round_weights, truncate
 from codesign.finetune.qat import Qat
 from codesign.fixed import Fixed, quantize
+from codesign.network import QuantizedNetwork
 from codesign.passes import Context
 from codesign.report._recount import recount
 from codesign.starting import Starting
 from codesign.store import Store
+from codesign.straight_through import Grid, round_weights, truncate
 from tests.counting import layers
 from tests.jets import allocated, loaded
 

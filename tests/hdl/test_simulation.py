@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from codesign.fixed import Codes, Fixed
-from codesign.synthesize._families import FAMILIES, resources
-from codesign.synthesize._yosys import count_cells, find_yosys
-from codesign.transpile._circuit import trace_network
-from codesign.transpile._ghdl import as_verilog
-from codesign.transpile._interface import HdlName, Interface
-from codesign.transpile._unrolled import write_unrolled
+from codesign.hdl.circuit import trace_network
+from codesign.hdl.families import FAMILIES, resources
+from codesign.hdl.ghdl import as_verilog
+from codesign.hdl.interface import HdlName, Interface
+from codesign.hdl.unrolled import write_unrolled
+from codesign.hdl.yosys import count_cells, find_yosys
 from codesign.verify._corners import corners
 from codesign.verify._play import Played, play
 from codesign.verify._verilator import compile_player, find_verilator
