@@ -66,7 +66,7 @@ def build(
     from codesign.console import Watcher, make_console, show_allocation, show_report, show_sensitivity
     from codesign.pipeline import build_file
 
-    given = _settings(options)
+    given = settings_of(options)
     console = make_console()
     watcher = Watcher(console)
     try:
@@ -118,7 +118,7 @@ def check(
     if model.suffix == ".toml":
         if output:
             raise InputError("--output", f"{output!r} for a build file", "an ONNX file", "set load.onnx.output in it")
-        subject = Subject.of_passes(*planned(model, target, flow, _settings(options)))
+        subject = Subject.of_passes(*planned(model, target, flow, settings_of(options)))
     elif flow or options:
         raise InputError("--flow" if flow else "--set", "for an ONNX file", "a build file that has it in load.onnx")
     else:
@@ -245,7 +245,7 @@ def _list_shipped(kind: type[Any], sort: Any) -> None:
                 console.print(f"    {field.name}: [dim]{escape(text)}[/]", soft_wrap=True)
 
 
-def _settings(options: list[str] | None) -> "list[Setting]":
+def settings_of(options: list[str] | None) -> "list[Setting]":
     """What --set says.
 
     Raises:
