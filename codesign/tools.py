@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from math import inf
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +21,16 @@ INSTALL = {
     "ecppack": "install Project Trellis, or take nextpnr-ecp5 off PATH for pip install 'codesign[rtl]'",
     "sta": "install OpenSTA (Debian, Ubuntu: apt-get install opensta)",
 }
+
+
+def require_time(where: str, timeout_s: float) -> None:
+    """Refuse a time limit that is none.
+
+    Raises:
+        InputError: It is not positive, or no number.
+    """
+    if not 0 < timeout_s < inf:
+        raise InputError(where, f"{timeout_s}", "a positive number of seconds")
 
 
 def find(program: str) -> Path:

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,6 +10,7 @@ from codesign.design import Artifact, Design, Measure
 from codesign.errors import InputError
 from codesign.passes import Context, Pass
 from codesign.place._parts import require_device
+from codesign.tools import require_time
 
 if TYPE_CHECKING:
     from codesign.place._nextpnr import Job
@@ -44,8 +44,7 @@ class Nextpnr(Pass):
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise InputError("place.nextpnr, seeds", f"{self.seeds}", "1 or more")
-        if not 0 < self.timeout_s < inf:
-            raise InputError("place.nextpnr, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_time(f"{self.name}, timeout_s", self.timeout_s)
 
     def files(self) -> tuple[Path, ...]:
         """The constraints."""

@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import getfile
-from math import inf
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +18,7 @@ from codesign.synthesize._manifest import MANIFEST, REPORTS, Manifest
 from codesign.synthesize._reading import Reading
 from codesign.synthesize._tcl import tcl
 from codesign.templates import filled
+from codesign.tools import require_time
 
 #: The script, and what people read.
 SCRIPT, README = "run.tcl", "RUN.md"
@@ -52,8 +52,7 @@ class VendorTool(Pass):
     kept: ClassVar[tuple[str, ...]] = (REPORTS,)
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_s < inf:
-            raise InputError(f"{self.name}, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_time(f"{self.name}, timeout_s", self.timeout_s)
 
     @property
     def tool(self) -> str:

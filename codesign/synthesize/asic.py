@@ -11,6 +11,7 @@ from codesign.design import Artifact, Check, Design, Measure
 from codesign.errors import InputError
 from codesign.passes import Context, Pass
 from codesign.store import digest_file
+from codesign.tools import require_time
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,7 @@ class Asic(Pass):
     early: ClassVar[tuple[str, ...]] = ("target",)
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_s < inf:
-            raise InputError("synthesize.asic, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_time(f"{self.name}, timeout_s", self.timeout_s)
         if not 0 <= self.outside_ns < inf:
             raise InputError("synthesize.asic, outside_ns", f"{self.outside_ns}", "a number of ns, 0 or more")
 

@@ -3,16 +3,15 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import inf
 from typing import ClassVar
 
 from codesign.design import Artifact, Design, Measure
-from codesign.errors import InputError
 from codesign.graph import Graph
 from codesign.hdl.families import FAMILIES, UNITS, FamilyName, require_family, resources
 from codesign.hdl.guard import alkaid_runs, require_alkaid
 from codesign.passes import Context, Pass
 from codesign.quantized import Quantized
+from codesign.tools import require_time
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,7 @@ class Layers(Pass):
     distributions: ClassVar[tuple[str, ...]] = ("alkaid", "jinja2")
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_s < inf:
-            raise InputError("synthesize.layers, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_time(f"{self.name}, timeout_s", self.timeout_s)
         require_alkaid(self.name)
 
     def versions(self) -> Mapping[str, str]:

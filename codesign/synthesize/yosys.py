@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
 from typing import ClassVar
 
 from codesign.design import Artifact, Design, Measure
-from codesign.errors import InputError
 from codesign.hdl.families import FAMILIES, UNITS, FamilyName, family_of, require_family, resources
 from codesign.passes import Context, Pass
+from codesign.tools import require_time
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,7 @@ class Yosys(Pass):
     early: ClassVar[tuple[str, ...]] = ("target",)
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_s < inf:
-            raise InputError("synthesize.yosys, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_time(f"{self.name}, timeout_s", self.timeout_s)
 
     def versions(self) -> Mapping[str, str]:
         """Yosys; GHDL, which VHDL needs, if it is there."""
