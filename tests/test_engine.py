@@ -554,7 +554,7 @@ def test_the_order_of_a_collection_is_part_of_what_a_pass_depends_on() -> None:
 @pytest.mark.parametrize(
     ("module", "file"),
     [
-        ("codesign.transpile.rtl", "transpile/top.v.j2"),
+        ("codesign.transpile.rtl", "hdl/top.v.j2"),
         ("codesign.transpile.hls4ml", "transpile/nnet_codesign.h"),
         ("codesign.estimate.resources", "estimate/fitted.json"),
     ],

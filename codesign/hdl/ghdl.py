@@ -1,10 +1,12 @@
 """GHDL, which turns an RTL project in VHDL into Verilog, for tools that read that alone."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from codesign import tools
+from codesign.errors import ToolError
 from codesign.hdl.interface import Interface
 
 GHDL = "ghdl"
@@ -37,4 +39,9 @@ def as_verilog(interface: Interface, project: Path, log: Path, timeout_s: float)
     tools.run([GHDL, "-m", STANDARD, interface.top], project, log, timeout_s)
     synthesis = [GHDL, "--synth", STANDARD, "--out=verilog", interface.top]
     tools.run(synthesis, project, log, timeout_s, output=project / FILE)
-    return replace(interface, top=interface.top.lower(), files=(FILE,))  # VHDL does not tell upper case from lower
+    # VHDL does not tell upper case from lower, and GHDL keeps it or doesn't.
+    modules = re.findall(r"^module (\w+)", (project / FILE).read_text(), re.M)
+    top = next((name for name in modules if name.lower() == interface.top.lower()), None)
+    if top is None:
+        raise ToolError("GHDL", f"Verilog without a module {interface.top!r}", "", f"log: {log}")
+    return replace(interface, top=top, files=(FILE,))
