@@ -61,7 +61,7 @@ def main() -> None:
     """Build each point, print the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--flow", default="ecp5", help="rtl, ecp5 or asic")
-    parser.add_argument("--bops", type=int, nargs="*", default=[15_000, 25_000, 35_000, 45_000], help="budgets")
+    parser.add_argument("--bops", type=int, nargs="*", default=[25_000, 35_000, 45_000, 60_000], help="budgets")
     parser.add_argument("--set", action="append", default=None, dest="options", help="instead of the small points' own")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-front"), help="build directory")
     given = parser.parse_args()
