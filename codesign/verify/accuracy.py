@@ -91,8 +91,10 @@ class Accuracy(Pass):
             indices = [names.index(name) for name in signal]
             inside = np.isin(labels, indices)
             if inside.any() and not inside.all():
-                scores = ((network, log_odds(values, indices)) for network, values in outputs.items())
-                sides: Sides = {network: (values[inside], values[~inside]) for network, values in scores}
+                scores: dict[Network, Scores] = {
+                    network: log_odds(values, indices) for network, values in outputs.items()
+                }
+                sides: Sides = {network: (values[inside], values[~inside]) for network, values in scores.items()}
                 others = tuple(name for name in names if name not in signal)
                 rate = self._rate() if signal == self.signal else None
                 found[key] = separation((signal, others), "probability of the class", sides, rate)
