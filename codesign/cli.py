@@ -163,6 +163,24 @@ def report(
 
 
 @app.command()
+def compare(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Two or more build directories.")],
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page of it too.", show_default=False)
+    ] = None,
+) -> None:
+    """Print builds side by side: accuracy, bits, costs, resources, latency; what differs from the first is marked."""
+    from codesign.console import make_console, show_comparison
+    from codesign.report._compare import compare, comparison_page
+    from codesign.store import write_whole
+
+    found = compare(directories)
+    show_comparison(make_console(), found)
+    if html is not None:
+        write_whole(html, comparison_page(found).encode())
+
+
+@app.command()
 def passes(name: Annotated[str | None, typer.Argument(metavar="[PASS]", help="Show this one in full.")] = None) -> None:
     """List the passes with their options."""
     from rich.markup import escape

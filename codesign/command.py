@@ -25,7 +25,11 @@ def build_command(
 
     Args:
         path: The build file.
-        target, flow, set_options, seed, also: As ``codesign.build_file`` takes them.
+        target: Shipped name or path, if it is not the build file's.
+        flow: Likewise.
+        set_options: What ``--set`` said.
+        seed: The seed, if it is not the build file's.
+        also: What ``--also`` said.
     """
     words = ["codesign", "build", path.name]
     for option, value in (("--target", target), ("--flow", flow)):
@@ -44,4 +48,4 @@ def _toml(value: Any) -> str:
         return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in table.items()) + "}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, cast(Sequence[Any], value)))}]"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=str)

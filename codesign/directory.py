@@ -88,7 +88,8 @@ def publish_report(folder: Path, report: Mapping[str, Any], text: str, page: str
     Args:
         folder: The build directory.
         report: The content of ``report.json``.
-        text, page: Its Markdown and HTML.
+        text: Its Markdown.
+        page: Its HTML.
     """
     write_whole(folder / REPORT_MD, text.encode())
     write_whole(folder / REPORT_HTML, page.encode())

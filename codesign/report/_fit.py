@@ -55,5 +55,3 @@ def _row(title: str, limit: float | None, least: bool, found: list[Mapping[str, 
     if limit is not None and known is not None:
         verdict = "fits" if all(cell["kept"] for cell in cells[known]) else "over"
     return {"title": title, "limit": limit, "least": least, "cells": cells, "verdict": verdict, "kind": known}
-
-

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,17 +18,18 @@ POINTS, HISTOGRAMS, CLASSES = 300, 12, 30
 #: Scripts of the page in order: the plotting library, what that is made with, and what calls it.
 SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "charts.js", "page.js")
 #: What reports from before these keys are taken to have.
-MISSING = {"classes": [], "confusion": {}, "roc": [], "finetune": None, "allowed": {}}
+MISSING: dict[str, Any] = {"classes": [], "confusion": {}, "roc": [], "finetune": None, "allowed": {}}
 
 
 def page(report: Mapping[str, Any]) -> str:
     """The HTML of a report."""
-    whole = {**MISSING, **report}
+    whole: dict[str, Any] = {**MISSING, **report}
     front = whole["allocation"]["front"]
     drawn = _spread(len(front), whole["allocation"]["chosen"])
     layers = _most_sensitive(whole["layers"])
     return render(
         "report.html.j2",
+        SCRIPTS,
         report=whole,
         kinds=KINDS,
         fit=fit(whole),
@@ -51,8 +52,14 @@ def page(report: Mapping[str, Any]) -> str:
     )
 
 
-def render(template: str, **values: Any) -> str:
-    """A page from its template: everything is escaped, and the browser is told to load and to run nothing else."""
+def render(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
+    """A page from its template: everything is escaped, and the browser is told to load and to run nothing else.
+
+    Args:
+        template: Its name.
+        scripts: Names of the scripts that are put into it.
+        values: What the template uses.
+    """
     # A finished build is read by people who do not know whose names are in it: names are text, never HTML.
     environment = Environment(
         loader=PackageLoader("codesign", "report/page"),
@@ -62,13 +69,14 @@ def render(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {each.__name__: each for each in (amount, span, with_error)}
-    scripts = [_file(name) for name in SCRIPTS]
+    for words in (amount, span, with_error):
+        cast(dict[str, Any], environment.filters)[words.__name__] = words
+    texts = [_file(name) for name in scripts]
     return environment.get_template(template).render(
         **values,
         style=Markup(_file("page.css")),  # noqa: S704  (our own file)
-        scripts=[Markup(text) for text in scripts],  # noqa: S704  (our own files)
-        hashes=[_hash(text) for text in scripts],
+        scripts=[Markup(text) for text in texts],  # noqa: S704  (our own files)
+        hashes=[_hash(text) for text in texts],
     )
 
 
