@@ -84,7 +84,7 @@ def build(
             show_allocation(console, result.design, result.directory)
         console.print(f"stopped after {result.passes[-1].name}; no report")
         return
-    show_report(console, result.report, str(result.directory / "report.md"))
+    show_report(console, result.report, str(result.directory / "report.html"))
     if result.failures:
         raise typer.Exit(FAILED)
 
@@ -135,7 +135,7 @@ def show(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A build 
     from codesign.console import make_console, show_report
     from codesign.directory import read_report
 
-    show_report(make_console(), read_report(directory), str(directory / "report.md"))
+    show_report(make_console(), read_report(directory), str(directory / "report.html"))
 
 
 @app.command()
@@ -157,7 +157,7 @@ def report(
     from codesign.report._ingest import ingest
 
     build, updated = ingest(came_back, directory)
-    show_report(make_console(), updated, str(build / "report.md"))
+    show_report(make_console(), updated, str(build / "report.html"))
     if updated["failures"]:
         raise typer.Exit(FAILED)
 

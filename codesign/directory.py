@@ -19,6 +19,9 @@ REPORT_JSON, REPORT_MD, REPORT_HTML = "report.json", "report.md", "report.html"
 #: Version of report.json: raised when a key is taken away or changes its meaning; new keys may come without it.
 SCHEMA = "codesign-report/4"
 
+#: What a report of this schema is taken to have that was written before these keys were.
+ADDED: dict[str, Any] = {"allowed": {}, "classes": [], "confusion": {}, "roc": [], "finetune": None}
+
 
 @contextmanager
 def opened(folder: Path) -> Generator[Store]:
@@ -114,4 +117,4 @@ def read_report(folder: Path) -> dict[str, Any]:
     whole = {"quality", "allocation", "checks", "environment", "layers", "measures", "passes"} <= set(table)
     if not whole or table.get("schema") != SCHEMA:
         raise InputError(str(path), "a report of another version of codesign", SCHEMA, "build again")
-    return table
+    return {**ADDED, **table, "environment": {"command": None, **table["environment"]}}

@@ -29,7 +29,7 @@ def fit(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         ``title``, ``limit`` (None if there is none), ``least``, ``cells`` (by kind, a list of ``value``, ``source`` and
         whether it is ``kept``) and ``verdict``: ``fits``, ``over`` or ``unknown``, with the ``kind`` it is known by.
     """
-    allowed = report.get("allowed", {})
+    allowed = report["allowed"]
     rows: list[dict[str, Any]] = []
     for end in TITLES:
         found = [row for row in report["measures"] if _is_of(row["name"], end)]

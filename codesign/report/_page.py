@@ -17,37 +17,34 @@ from codesign.report._fit import KINDS, fit
 POINTS, HISTOGRAMS, CLASSES = 300, 12, 30
 #: Scripts of the page in order: the plotting library, what that is made with, and what calls it.
 SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "charts.js", "page.js")
-#: What reports from before these keys are taken to have.
-MISSING: dict[str, Any] = {"classes": [], "confusion": {}, "roc": [], "finetune": None, "allowed": {}}
 
 
 def page(report: Mapping[str, Any]) -> str:
     """The HTML of a report."""
-    whole: dict[str, Any] = {**MISSING, **report}
-    front = whole["allocation"]["front"]
-    drawn = _spread(len(front), whole["allocation"]["chosen"])
-    layers = _most_sensitive(whole["layers"])
+    front = report["allocation"]["front"]
+    drawn = _spread(len(front), report["allocation"]["chosen"])
+    layers = _most_sensitive(report["layers"])
     return render(
         "report.html.j2",
         SCRIPTS,
-        report=whole,
+        report=report,
         kinds=KINDS,
-        fit=fit(whole),
+        fit=fit(report),
         drawn=len(drawn),
         histograms=layers,
         most_classes=CLASSES,
         data={
-            "front": _front(whole["allocation"], drawn),
-            "loss_unit": whole["sensitivity"]["metrics"][whole["sensitivity"]["metric"]]["loss_unit"],
-            "sensitivity": whole["sensitivity"],
+            "front": _front(report["allocation"], drawn),
+            "loss_unit": report["sensitivity"]["metrics"][report["sensitivity"]["metric"]]["loss_unit"],
+            "sensitivity": report["sensitivity"],
             "layers": [
                 {key: layer[key] for key in ("name", "weight_name", "weight_bits", "activation_bits")}
                 | {"histogram": layer.get("histogram") if place in layers else None}
-                for place, layer in enumerate(whole["layers"])
+                for place, layer in enumerate(report["layers"])
             ],
-            "roc": whole["roc"],
-            "finetune": whole["finetune"],
-            "passes": whole["passes"],
+            "roc": report["roc"],
+            "finetune": report["finetune"],
+            "passes": report["passes"],
         },
     )
 

@@ -4,10 +4,14 @@ import base64
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from codesign.directory import read_report
+from codesign.report import _page
+from codesign.report._document import markdown
 from codesign.report._fit import KINDS, fit
 from codesign.report._page import CLASSES, HISTOGRAMS, POINTS, page
 from tests.builds import finished
@@ -29,6 +33,19 @@ def text(request: pytest.FixtureRequest) -> str:
 def test_a_finished_build_has_the_page_of_its_report() -> None:
     project = finished()
     assert (project.out / "report.html").read_text() == page(project.report())
+
+
+#: SHA-256 of the libraries as their packages have them: see docs/dependencies.md.
+LIBRARIES = {
+    "d3.min.js": "912111098ea99503a6f4967361d2bbdc9dbf58cf9c678c8e27e5b02d1a07f0c1",
+    "plot.umd.min.js": "4358086467740777dd788d6b27a95cebdbaefdd50c730a3060117073bd7134cb",
+}
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_the_libraries_are_unchanged(name: str) -> None:
+    content = (Path(_page.__file__).parent / "page" / "vendor" / name).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == LIBRARIES[name]
 
 
 def test_every_section_is_there_in_order(text: str) -> None:
@@ -112,14 +129,17 @@ def test_what_is_not_there_is_said() -> None:
         assert said in words
 
 
-def test_a_report_from_before_these_keys_is_a_page() -> None:
+def test_a_report_from_before_these_keys_is_a_page(tmp_path: Path) -> None:
     whole = report()
     for key in ("classes", "confusion", "roc", "finetune", "allowed"):
         del whole[key]
     del whole["environment"]["command"]
     for layer in whole["layers"]:
         del layer["histogram"]
-    assert Page(page(whole)).headings == ORDER
+    (tmp_path / "report.json").write_text(json.dumps(whole))
+    read = read_report(tmp_path)
+    assert Page(page(read)).headings == ORDER
+    assert "Proofs" in markdown(read)
 
 
 def test_what_was_not_checked_is_plain_to_see() -> None:
