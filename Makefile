@@ -1,6 +1,7 @@
 # `make demo` builds the jet tagger; `make test` runs the tests. Each works alone on a fresh clone
 # of a machine with python3 (3.11 or newer, with venv) and g++. Tests of the flow asic are left out where there is no
-# OpenSTA or none of its cells (Debian: opensta, qflow-tech-osu018), unless CI is set.
+# OpenSTA or none of its cells (Debian: opensta, qflow-tech-osu018), and those of the page where there is no Chromium
+# (Debian: chromium), unless CI is set.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin

@@ -84,7 +84,7 @@ def build(
             show_allocation(console, result.design, result.directory)
         console.print(f"stopped after {result.passes[-1].name}; no report")
         return
-    show_report(console, result.report, str(result.directory / "report.md"))
+    show_report(console, result.report, str(result.directory / "report.html"))
     if result.failures:
         raise typer.Exit(FAILED)
 
@@ -135,7 +135,7 @@ def show(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A build 
     from codesign.console import make_console, show_report
     from codesign.directory import read_report
 
-    show_report(make_console(), read_report(directory), str(directory / "report.md"))
+    show_report(make_console(), read_report(directory), str(directory / "report.html"))
 
 
 @app.command()
@@ -157,9 +157,27 @@ def report(
     from codesign.report._ingest import ingest
 
     build, updated = ingest(came_back, directory)
-    show_report(make_console(), updated, str(build / "report.md"))
+    show_report(make_console(), updated, str(build / "report.html"))
     if updated["failures"]:
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def compare(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Two or more build directories.")],
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page of it too.", show_default=False)
+    ] = None,
+) -> None:
+    """Print builds side by side: accuracy, bits, costs, resources, latency; what differs from the first is marked."""
+    from codesign.console import make_console, show_comparison
+    from codesign.report._compare import compare, comparison_page
+    from codesign.store import write_whole
+
+    found = compare(directories)
+    show_comparison(make_console(), found)
+    if html is not None:
+        write_whole(html, comparison_page(found).encode())
 
 
 @app.command()

@@ -19,6 +19,7 @@ from codesign.describe import amount, span, with_error
 from codesign.design import Design
 from codesign.engine import PassRun
 from codesign.passes import Pass
+from codesign.report._compare import Cell, Comparison
 from codesign.sensitivity._ranking import Ranked, disagreements, groups, ranking, unit
 
 
@@ -136,6 +137,26 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
         budget = "within its budgets" if allocation["budgets"] else "no budget was set"
         console.print(f"[green]✓[/] {budget}; every check that ran is exact{rest}")
     console.print(f"report: {escape(where)}", soft_wrap=True)
+
+
+def show_comparison(console: Console, comparison: Comparison) -> None:
+    """Print builds side by side, what differs from the first one marked.
+
+    Args:
+        console: Where to.
+        comparison: The builds.
+    """
+    for part in comparison.tables:
+        table = Table("", *map(escape, comparison.names), title=part.title, title_justify="left")
+        for row in part.rows:
+            mark = "≠ " if row.differs else ""
+            table.add_row(f"{mark}{escape(row.title)}", *(_compared(cell) for cell in row.cells))
+        console.print(table)
+
+
+def _compared(cell: Cell) -> str:
+    text = escape(cell.text or "none")
+    return f"[bold yellow]{text}[/] {cell.change}".rstrip() if cell.differs else text
 
 
 def show_sensitivity(console: Console, design: Design, directory: Path) -> None:

@@ -11,6 +11,7 @@ from codesign.fixed import Fixed
 from codesign.given import Quantizer
 from codesign.graph import Graph
 from codesign.quantized import Quantized
+from codesign.separation import Network, Separation
 from codesign.target import Target
 
 #: How a number is known: a model's estimate, bit-exact simulation, a synthesis tool's count,
@@ -252,14 +253,16 @@ class Trained:
     Args:
         parameters: Float parameters by name.
         formats: ``Fixed`` of weights and activations by tensor name.
-        epochs: Validation loss after each epoch.
+        epochs: Validation loss at the start and after each epoch.
         best_epoch: The epoch that was kept, from 1; 0 if the start was never bettered.
+        training: Mean loss on the training samples during each epoch.
     """
 
     parameters: dict[str, FloatArray]
     formats: dict[str, Fixed]
     epochs: tuple[float, ...]
     best_epoch: int
+    training: tuple[float, ...] = ()
 
 
 class Design:
@@ -282,6 +285,8 @@ class Design:
     artifacts: dict[str, Artifact]
     measures: dict[str, Measure]
     checks: dict[str, Check]
+    confusion: dict[Network, tuple[tuple[int, ...], ...]]
+    separation: dict[str, Separation]
     notices: dict[str, str]
     report: dict[str, Any]
 
@@ -323,4 +328,4 @@ class Design:
 #: Names of the design's fields.
 FIELDS = tuple(Design.__annotations__)
 #: Fields that are dictionaries which several passes add to.
-COLLECTIONS = ("sensitivity", "artifacts", "measures", "checks", "notices")
+COLLECTIONS = ("sensitivity", "artifacts", "measures", "checks", "separation", "notices")

@@ -15,9 +15,12 @@ from codesign.store import WRITING, Store, read_json, write_whole
 #: Folder with the cache, inside the build directory.
 CACHE = ".codesign"
 #: The report's files; a directory without them is not a finished build.
-REPORT_JSON, REPORT_MD = "report.json", "report.md"
+REPORT_JSON, REPORT_MD, REPORT_HTML = "report.json", "report.md", "report.html"
 #: Version of report.json: raised when a key is taken away or changes its meaning; new keys may come without it.
 SCHEMA = "codesign-report/4"
+
+#: What a report of this schema is taken to have that was written before these keys were.
+ADDED: dict[str, Any] = {"allowed": {}, "classes": [], "confusion": {}, "roc": [], "finetune": None}
 
 
 @contextmanager
@@ -58,7 +61,7 @@ def opened(folder: Path) -> Generator[Store]:
 
 def withdraw(folder: Path) -> None:
     """Take published files away before a build starts, the report first: a killed build must not look finished."""
-    for name in (REPORT_JSON, REPORT_MD):
+    for name in (REPORT_JSON, REPORT_MD, REPORT_HTML):
         (folder / name).unlink(missing_ok=True)
     published = read_json(folder / CACHE / "published.json")
     for name in cast(list[str], published) if isinstance(published, list) else []:
@@ -82,9 +85,17 @@ def publish(folder: Path, store: Store, artifacts: Mapping[str, Mapping[str, Any
         store.take_out(item["digest"], folder / item["path"], item["folder"])
 
 
-def publish_report(folder: Path, report: Mapping[str, Any], text: str) -> None:
-    """Write the report, ``report.json`` last: it marks the build as finished."""
+def publish_report(folder: Path, report: Mapping[str, Any], text: str, page: str) -> None:
+    """Write the report, ``report.json`` last: it marks the build as finished.
+
+    Args:
+        folder: The build directory.
+        report: The content of ``report.json``.
+        text: Its Markdown.
+        page: Its HTML.
+    """
     write_whole(folder / REPORT_MD, text.encode())
+    write_whole(folder / REPORT_HTML, page.encode())
     write_whole(folder / REPORT_JSON, (json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
 
 
@@ -106,4 +117,4 @@ def read_report(folder: Path) -> dict[str, Any]:
     whole = {"quality", "allocation", "checks", "environment", "layers", "measures", "passes"} <= set(table)
     if not whole or table.get("schema") != SCHEMA:
         raise InputError(str(path), "a report of another version of codesign", SCHEMA, "build again")
-    return table
+    return {**ADDED, **table, "environment": {"command": None, **table["environment"]}}

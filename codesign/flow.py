@@ -13,7 +13,7 @@ from codesign.shipped import is_file, read_shipped, shipped_names, shipped_path
 from codesign.typed import parse
 
 #: Collections that passes of all stages add to; who reads them wants what is there, not a certain entry.
-SHARED = {"notices", "measures", "checks", "artifacts"}
+SHARED = {"notices", "measures", "checks", "artifacts", "separation"}
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,12 @@ class Limit:
     kept: bool
 
 
+def allowed(target: Target) -> dict[str, float]:
+    """What the target says of each of ``LIMITS``, and its clock period; nothing where it says nothing."""
+    values = {end: getattr(target, end) for end in (*LIMITS, "clock_ns")}
+    return {end: value for end, value in values.items() if value is not None}
+
+
 def limits(target: Target, measures: Mapping[str, Measure]) -> dict[str, Limit]:
     """Limits on those measures that the target has one for, by the measure's name.
 

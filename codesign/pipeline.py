@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import codesign
+from codesign.command import build_command
 from codesign.design import Dataset, Design, SplitName
 from codesign.directory import opened, publish, publish_report, withdraw
 from codesign.engine import Engine, Fields, Observer, PassRun, decode, encode
@@ -18,6 +19,7 @@ from codesign.errors import InputError, did_you_mean
 from codesign.flow import Flow, Setting, load_flow, plan, settings
 from codesign.passes import Pass, Progress, silent, stage
 from codesign.report._document import document, markdown
+from codesign.report._page import page
 from codesign.shipped import read_toml
 from codesign.sources import distribution_version
 from codesign.target import Target, load_target
@@ -153,6 +155,7 @@ class _Request:
     until: str | None = None
     force: Sequence[str] = ()
     given: Mapping[str, object] = field(default_factory=dict[str, object])
+    command: str | None = None
 
 
 def build_file(
@@ -186,7 +189,12 @@ def build_file(
     """
     request = _requested(path, target, flow, set_options, also)
     request = replace(
-        request, out=out or request.out, seed=request.seed if seed is None else seed, until=until, force=force
+        request,
+        out=out or request.out,
+        seed=request.seed if seed is None else seed,
+        until=until,
+        force=force,
+        command=build_command(path, target, flow, set_options, seed, also),
     )
     return _run(request, observer or Quiet())
 
@@ -316,8 +324,8 @@ def _run(request: _Request, observer: Observer) -> BuildResult:
         publish(request.out, store, fields.get("artifacts", {}))
         report = None
         if "report" in fields:
-            report = document(fields, runs, _environment(request, fields))
-            publish_report(request.out, report, markdown(report))
+            report = document(fields, runs, _environment(request, fields, steps))
+            publish_report(request.out, report, markdown(report), page(report))
     return BuildResult(request.out, runs, decode(fields, store), report)
 
 
@@ -334,13 +342,15 @@ def _named(wanted: str, names: Sequence[str], where: str) -> list[str]:
     return found
 
 
-def _environment(request: _Request, fields: Fields) -> Fields:
+def _environment(request: _Request, fields: Fields, steps: Sequence[Pass]) -> Fields:
     """What a report says about how it was made."""
-    versions = {name: distribution_version(name) for name in ENVIRONMENT}
+    used = dict.fromkeys(name for step in steps for name in step.distributions)
+    versions = {name: distribution_version(name) for name in dict.fromkeys([*ENVIRONMENT, *used])}
     return {
         "versions": {"codesign": codesign.__version__, "python": platform.python_version(), **versions},
         "platform": platform.platform(),
         "seed": request.seed,
+        "command": request.command,
         "target": request.target.name,
         "firmware_target": fields["target"]["name"],
         "flow": request.flow.name,

@@ -238,9 +238,9 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def without_times(report: dict[str, Any]) -> dict[str, Any]:
-    """A report without what may differ between equal builds: the passes' seconds, status and reason."""
+    """A report without what may differ between equal builds: the passes' times and reasons, and how it was asked."""
     names = [{"name": item["name"]} for item in report["passes"]]
-    return {**report, "passes": names}
+    return {**report, "passes": names, "environment": {**report["environment"], "command": None}}
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -255,7 +255,7 @@ def digests(folder: Path) -> dict[str, str]:
 def published(project: Project) -> tuple[dict[str, Any], dict[str, str]]:
     """All that must be the same in equal builds: the report without times, and every artifact's digest."""
     found = digests(project.out)
-    for name in ("report.json", "report.md"):
+    for name in ("report.html", "report.json", "report.md"):
         found.pop(name)
     return without_times(project.report()), found
 

@@ -61,7 +61,7 @@ def test_an_option_with_another_result_reruns_whoever_reads_it(project: Project)
         "export.qonnx": "changed: quantized",
         "verify.exact": "changed: trained, quantized, artifacts.qonnx",
         "verify.accuracy": "changed: quantized",
-        "report.summary": "changed: quantized, artifacts.qonnx",
+        "report.summary": "changed: quantized, artifacts.qonnx, trained",
     }
 
 

@@ -38,6 +38,7 @@ class Progressing:
     average: dict[str, Tensor]
     best: dict[str, Tensor]
     losses: list[float]
+    training: list[float]
     best_epoch: int
     optimizer: torch.optim.Adam
 
@@ -82,7 +83,7 @@ def train(
     if first == 0:
         state.losses.append(_loss(network, state.parameters, validation))
     for epoch in range(first, recipe.epochs):
-        _epoch(network, state, training, alive, epoch, recipe)
+        state.training.append(_epoch(network, state, training, alive, epoch, recipe))
         loss, kept = min(
             ((_loss(network, each, validation), each) for each in (state.parameters, state.average)),
             key=lambda pair: pair[0],
@@ -113,37 +114,41 @@ def _epoch(
     alive: dict[str, Tensor],
     epoch: int,
     recipe: Recipe,
-) -> None:
-    """One pass over the training samples, in an order that only the seed and the epoch decide."""
+) -> float:
+    """One pass over the training samples, in an order that only the seed and the epoch decide; their mean loss."""
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
     order = torch.randperm(len(training.wanted), generator=generator)
     steps = max(1, len(order) // recipe.batch)
     averaged, current = list(state.average.values()), list(state.parameters.values())
+    total = 0.0
     for step in range(steps):
         count = epoch * steps + step
         for group in state.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * 0.5 * (1 + cos(pi * count / (recipe.epochs * steps)))
-        _step(network, state, training.rows(order[step * recipe.batch : (step + 1) * recipe.batch]))
+        total += _step(network, state, training.rows(order[step * recipe.batch : (step + 1) * recipe.batch]))
         with torch.no_grad():
             for name, mask in alive.items():
                 state.parameters[name].mul_(mask)
             # The average forgets faster at first, so that the start does not linger in it.
             torch._foreach_lerp_(averaged, current, 1 - min(recipe.average, (1 + count) / (10 + count)))  # pyright: ignore
+    return total / steps
 
 
 def _begin(start: dict[str, Tensor], recipe: Recipe) -> Progressing:
     parameters = {name: value.clone().requires_grad_() for name, value in start.items()}
     average, best = ({name: value.clone() for name, value in start.items()} for _ in range(2))
     optimizer = torch.optim.Adam(list(parameters.values()), lr=recipe.learning_rate, fused=True)
-    return Progressing(parameters, average, best, [], 0, optimizer)
+    return Progressing(parameters, average, best, [], [], 0, optimizer)
 
 
-def _step(network: QuantizedNetwork, state: Progressing, batch: Batches) -> None:
+def _step(network: QuantizedNetwork, state: Progressing, batch: Batches) -> float:
+    """One step of the optimizer; the loss before it."""
     grid = network.quantized_parameters(state.parameters)
     loss = mean_loss(network.forward(grid, batch.inputs)[0], batch.wanted)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # pyright: ignore[reportUnknownMemberType]
     state.optimizer.step()  # pyright: ignore[reportUnknownMemberType]
+    return float(loss.detach())
 
 
 @torch.no_grad()
@@ -159,7 +164,8 @@ def _save(state: Progressing, path: Path) -> None:
     tensors |= {f"best/{name}": value for name, value in state.best.items()}
     for name, value in state.parameters.items():
         tensors |= {f"adam/{key}/{name}": item for key, item in state.optimizer.state[value].items()}
-    meta = {"losses": json.dumps(state.losses), "best_epoch": str(state.best_epoch)}
+    curves = {"losses": json.dumps(state.losses), "training": json.dumps(state.training)}
+    meta = curves | {"best_epoch": str(state.best_epoch)}
     write_whole(path, save(tensors, meta))
 
 
@@ -171,6 +177,7 @@ def _restore(state: Progressing, path: Path) -> int:
     with opened as file:
         meta = file.metadata()
         state.losses, state.best_epoch = json.loads(meta["losses"]), int(meta["best_epoch"])
+        state.training = json.loads(meta["training"])
         for name, value in state.parameters.items():
             value.data.copy_(file.get_tensor(f"parameter/{name}"))
             state.average[name] = file.get_tensor(f"average/{name}")

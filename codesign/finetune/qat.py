@@ -80,5 +80,5 @@ class Qat(Pass):
                 context.progress,
             )
         best = {name: value.numpy() for name, value in state.best.items()}
-        trained = Trained(best, formats, tuple(state.losses), state.best_epoch)
+        trained = Trained(best, formats, tuple(state.losses), state.best_epoch, tuple(state.training))
         return {"trained": trained, "quantized": network.freeze(best)}

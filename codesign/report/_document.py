@@ -44,6 +44,11 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
             document_measure(name, item, report["limits"]) for name, item in sorted(fields["measures"].items())
         ],
         "checks": [_check(item) for item in fields["checks"].values()],
+        "allowed": report["allowed"],
+        "classes": report["classes"],
+        "confusion": report["confusion"],
+        "roc": report["roc"],
+        "finetune": report["finetune"],
         "notices": list(fields.get("notices", {}).values()),
         "passes": [asdict(run) for run in runs],
         "artifacts": [_artifact(name, item) for name, item in sorted(fields["artifacts"].items())],

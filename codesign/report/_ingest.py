@@ -11,6 +11,7 @@ from codesign.errors import InputError
 from codesign.limits import exceeded, limits
 from codesign.passes import lookup
 from codesign.report._document import document_measure, markdown
+from codesign.report._page import page
 from codesign.store import Store, digest_file
 from codesign.synthesize._manifest import MANIFEST, REPORTS, Manifest
 from codesign.synthesize._reading import Reading
@@ -104,7 +105,7 @@ def ingest(folder: Path, build: Path | None = None) -> tuple[Path, dict[str, Any
         back.require_own(build, store, report["artifacts"])
         reading = back.step.read(back.reports, back.manifest)
         updated = _updated(report, back.step, reading, back.manifest.target)
-        publish_report(build, updated, markdown(updated))
+        publish_report(build, updated, markdown(updated), page(updated))
     return build, updated
 
 

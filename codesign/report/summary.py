@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from codesign.describe import amount
 from codesign.design import Design, Measure, Sensitivity
-from codesign.limits import exceeded, limits
+from codesign.limits import allowed, exceeded, limits
 from codesign.passes import Context, Pass
+from codesign.report._curves import classification, training
+from codesign.report._histogram import histogram
 from codesign.sensitivity._ranking import disagreements, groups, ranking, unit
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class Summary(Pass):
         "target", "graph", "dataset", "sensitivity", "front", "allocation", "quantized", "artifacts.qonnx", "measures",
         "checks",
     )  # fmt: skip
-    optional: ClassVar[tuple[str, ...]] = ("chosen_for",)
+    optional: ClassVar[tuple[str, ...]] = ("chosen_for", "trained", "confusion", "separation")
     writes: ClassVar[tuple[str, ...]] = ("measures", "report")
     distributions: ClassVar[tuple[str, ...]] = ("onnx",)
 
@@ -70,6 +72,9 @@ class Summary(Pass):
             "layers": _layers(design, counted.parts, costs),
             "costs": {name: cost.unit for name, cost in costs.items()},
             "limits": {name: {"value": limit.value, "least": limit.least} for name, limit in held.items()},
+            "allowed": allowed(design.target),
+            **classification(design),
+            "finetune": training(design),
             "failures": failures,
         }
         return {"measures": measures, "report": report}
@@ -86,6 +91,7 @@ def _layers(design: Design, parts: Sequence["Part"], costs: Mapping[str, "Cost"]
     """The report's layer table: what was counted in the file, beside what the design knows of the layer."""
     graph, quantized = design.graph, design.quantized
     shapes, accumulators = graph.shapes(), quantized.accumulators()
+    before = design.trained.parameters if design.has("trained") else {}
     rows: list[dict[str, Any]] = []
     for node in graph.weighted():
         own = [part for part in parts if part.node == node.name]
@@ -104,6 +110,7 @@ def _layers(design: Design, parts: Sequence["Part"], costs: Mapping[str, "Cost"]
                 "weight_format": str(quantized.formats[weight]),
                 "activation_format": str(quantized.formats[graph.origin(node.inputs[0])]),
                 "nonzero_weights": sum(part.nonzero for part in own),
+                "histogram": histogram(quantized.parameters(node)["weight"], before.get(weight)),
                 "sensitivity": score.value,
                 "sensitivity_stderr": score.stderr,
                 "macs": sum(part.macs for part in own),

@@ -4,9 +4,10 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.design import Design
+from codesign.separation import Network
 
 
-def both(design: Design) -> dict[str, npt.NDArray[np.float64]]:
+def both(design: Design) -> dict[Network, npt.NDArray[np.float64]]:
     """Outputs ``[samples, outputs]`` of the ``float`` network and of the ``quantized`` one, as real numbers."""
     import torch
 

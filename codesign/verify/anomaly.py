@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from codesign.design import Dataset, Design, Measure
 from codesign.errors import InputError, did_you_mean
 from codesign.passes import Context, Pass
+from codesign.separation import Network, Separation
 from codesign.verify._outputs import both
+from codesign.verify._roc import Scores, Sides, efficiencies, rate_of, separation
 
 
 @dataclass(frozen=True)
@@ -23,32 +24,47 @@ class Anomaly(Pass):
 
     Args:
         background: Names of the classes that the network was trained on.
+        input_rate_mhz: Inputs per microsecond.
+        rate_khz: How many inputs of the background may pass per millisecond; the share of each signal that passes then
+            is measured. None for no such measure.
     """
 
     background: tuple[str, ...]
+    input_rate_mhz: float = 40.0
+    rate_khz: float | None = None
 
     reads: ClassVar[tuple[str, ...]] = ("graph", "dataset", "quantized")
     early: ClassVar[tuple[str, ...]] = ("dataset",)
-    writes: ClassVar[tuple[str, ...]] = ("measures",)
+    writes: ClassVar[tuple[str, ...]] = ("measures", "separation")
     distributions: ClassVar[tuple[str, ...]] = ("torch", "scipy")
+
+    def __post_init__(self) -> None:
+        rate_of(self.input_rate_mhz, self.rate_khz, self.name)
 
     def refuse(self, design: Design) -> None:
         """Data without targets or without the background is refused before anything is trained."""
         self.known(design.dataset)
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
-        """One area per class and network."""
-        known = self.known(design.dataset)
-        test = design.dataset.split("test")
+        """One curve and its area per class and network."""
+        dataset, known = design.dataset, self.known(design.dataset)
+        test, rate = dataset.split("test"), rate_of(self.input_rate_mhz, self.rate_khz, self.name)
+        scores: dict[Network, Scores] = {
+            network: np.square(outputs - np.asarray(test.targets)).mean(1) for network, outputs in both(design).items()
+        }
+        background = np.isin(test.labels, known)
         measures: dict[str, Measure] = {}
-        for network, outputs in both(design).items():
-            scores = np.square(outputs - np.asarray(test.targets)).mean(1)
-            background = scores[np.isin(test.labels, known)]
-            for label, name in enumerate(design.dataset.classes):
-                if label not in known and (signal := scores[test.labels == label]).size:
-                    area = _area(signal, background)
-                    measures[f"auc_{name}_{network}"] = Measure(area, "area under ROC", "simulated", self.name)
-        return {"measures": measures}
+        found: dict[str, Separation] = {}
+        for label, name in enumerate(dataset.classes):
+            inside = test.labels == label
+            if label in known or not inside.any():
+                continue
+            sides: Sides = {network: (values[inside], values[background]) for network, values in scores.items()}
+            found[name] = separation(((name,), self.background), "reconstruction error", sides, rate)
+            for network, curve in found[name].curves.items():
+                measures[f"auc_{name}_{network}"] = Measure(curve.auc, "area under ROC", "simulated", self.name)
+        measures |= efficiencies(found, self.name)
+        return {"measures": measures, "separation": found}
 
     def known(self, dataset: Dataset) -> list[int]:
         """Labels of the background.
@@ -69,11 +85,3 @@ class Anomaly(Pass):
                 f"{self.name}, background", f"{list(self.background)}: no test sample", "at least one class"
             )
         return known
-
-
-def _area(signal: npt.NDArray[np.float64], background: npt.NDArray[np.float64]) -> float:
-    """Probability that a signal's score is above a background's, ties counting half."""
-    from scipy.stats import rankdata  # pyright: ignore[reportUnknownVariableType]
-
-    ranks = rankdata(np.concatenate([signal, background]))[: len(signal)]
-    return float((ranks.sum() - len(signal) * (len(signal) + 1) / 2) / (len(signal) * len(background)))

@@ -64,7 +64,7 @@ def elsewhere(build: Path, folder: Path) -> Path:
 
 def files(build: Path) -> dict[str, bytes]:
     """The report's files."""
-    return {name: (build / name).read_bytes() for name in ("report.json", "report.md")}
+    return {name: (build / name).read_bytes() for name in ("report.json", "report.md", "report.html")}
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -100,6 +100,7 @@ def test_what_comes_back_is_in_the_report(whole: bool, build: Path, tmp_path: Pa
     assert report["ok"]
     assert not [text for text in report["notices"] if "synthesize.vivado" in text]
     assert "## Measures, reported" in (build / "report.md").read_text()
+    assert "vivado_fmax_mhz" in (build / "report.html").read_text()
     changed = {"measures", "notices"}
     assert {key: value for key, value in report.items() if key not in changed} == {
         key: value for key, value in before.items() if key not in changed
