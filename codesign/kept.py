@@ -1,5 +1,6 @@
 """The design that a build ended with, kept in its directory: what formats for deployment are made of, later on."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from codesign.directory import CACHE, DESIGN
 from codesign.engine import Fields
 from codesign.errors import InputError
 from codesign.flow import Setting
-from codesign.store import Store, canonical, digest_json, read_json, write_whole
+from codesign.store import Store, digest_json, read_json, write_whole
 from codesign.typed import adapter
 
 #: Version of the file: raised when a key is taken away or changes its meaning.
@@ -39,7 +40,8 @@ class Kept:
         """Write it into a build directory, with the SHA-256 of itself."""
         settings = [replace(setting, explicit=False) for setting in self.settings]
         record = {**vars(self), "schema": SCHEMA, "settings": adapter(list[Setting]).dump_python(settings, mode="json")}
-        write_whole(folder / CACHE / DESIGN, canonical({**record, "sha256": digest_json(record)}))
+        # In their own order: which entry of a collection is the first can matter.
+        write_whole(folder / CACHE / DESIGN, json.dumps({**record, "sha256": digest_json(record)}).encode())
 
     @classmethod
     def read(cls, folder: Path, store: Store) -> "Kept":
