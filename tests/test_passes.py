@@ -329,7 +329,8 @@ def given_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
 def rtl_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
     """Likewise, as Verilog."""
     folders = [tmp_path_factory.mktemp("rtl") / "project" for _ in range(2)]
-    return [record(folder, 3, until="report.summary", flow="rtl", also=("synthesize.layers",)) for folder in folders]
+    also = ("synthesize.layers", *DEPLOY)
+    return [record(folder, 3, flow="rtl", also=also) for folder in folders]
 
 
 @pytest.fixture(scope="module")
@@ -350,7 +351,8 @@ def asic_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
 RTL = ("estimate.resources", "transpile.rtl", "verify.rtl", "synthesize.yosys", "synthesize.layers")
 ECP5 = ("transpile.retarget", "place.nextpnr")
 ASIC = ("synthesize.asic",)
-SLOW = (*RTL, *ECP5, *ASIC)
+DEPLOY = ("deploy.emulator",)
+SLOW = (*RTL, *ECP5, *ASIC, *DEPLOY)
 
 #: Passes that need data of another kind, or that these flows do not have, and are run in tests of their own.
 VENDORS = tuple(f"synthesize.{name}" for name in ("vivado", "vitis_hls", "quartus", "catapult"))
@@ -366,7 +368,7 @@ ELSEWHERE = ("verify.anomaly", *VENDORS)
     ],
 )
 def test_is_deterministic_for_a_seed(name: str, request: pytest.FixtureRequest) -> None:
-    flows = {"given_twice": GIVEN, "rtl_twice": RTL, "ecp5_twice": ECP5, "asic_twice": ASIC}
+    flows = {"given_twice": GIVEN, "rtl_twice": RTL + DEPLOY, "ecp5_twice": ECP5, "asic_twice": ASIC}
     flow = next((flow for flow, names in flows.items() if name in names), "twice")
     first, second = request.getfixturevalue(flow)
     assert name in first.changes, "no shipped flow that this test builds has the pass: build another flow here"
@@ -416,7 +418,9 @@ def _loading(here: Path) -> list[Setting]:
 
 
 @pytest.mark.parametrize("flow", ["hls4ml", "qonnx", "rtl", "given"])
-@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(("sensitivity", "verify", "synthesize"))])
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name.startswith(("sensitivity", "verify", "synthesize", "deploy"))]
+)
 def test_a_pass_is_added_after_what_it_reads_and_before_who_reads_it(flow: str, name: str) -> None:
     before = load_flow(flow, Path())
     passes = before.extended([name], "test").passes

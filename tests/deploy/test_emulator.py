@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -102,6 +102,7 @@ def test_it_exports_its_own_names_alone(mixed: Loaded) -> None:
     every = subprocess.run(["nm", "-C", "--defined-only", mixed.path], capture_output=True, text=True, check=True)
     functions = [line.split(maxsplit=2)[2] for line in every.stdout.splitlines() if line.split()[1] in "tT"]
     runtime = ("std::", "_", "deregister_tm_clones", "register_tm_clones", "frame_dummy")
+    runtime += ("get_available_features", "set_cpu_feature")  # of the compiler's own library
     own = [name for name in functions if name not in names and not name.startswith(runtime)]
     assert len(own) > 3 * 4
     assert [name for name in own if "mixed_v3::" not in name] == []
@@ -154,17 +155,19 @@ def test_every_instruction_set(make: Callable[[], Quantized], instructions: str,
 @pytest.mark.parametrize("flags", [(True, True, True), (False, False, False)])
 def test_every_operation(stage: str, flags: tuple[bool, ...], tmp_path: Path) -> None:
     plan = Plan(1, (stage, "pointwise"), "flatten", flags, ((5, 1),), ((6, 2),), Fixed(True, 6, 2), 4)
-    exact_or_refused(build_network(plan), tmp_path / "emulator")
+    if not exact(build_network(plan), tmp_path / "emulator"):
+        pytest.skip("its outputs are the same for every input")
 
 
-def exact_or_refused(network: strategies.Network, folder: Path) -> None:
-    """An emulator without optimization gives the reference's integers, if the network can be traced."""
+def exact(network: strategies.Network, folder: Path) -> bool:
+    """An emulator without optimization gives the reference's integers; false if the network can't be traced."""
     try:
         loaded = compiled(network.quantized, folder, flags=["-O0"])
     except InputError:
-        reject()
+        return False
     loaded.assert_exact([network.inputs(200)])
     loaded.assert_exact(edges(network.quantized, 50))
+    return True
 
 
 few = settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
@@ -175,7 +178,7 @@ few = settings(deadline=None, max_examples=25, suppress_health_check=list(Health
 @few
 @given(plans() | plans(weights=(8, 14), activations=(10, 16)))
 def test_random_networks(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> None:
-    exact_or_refused(build_network(plan), tmp_path_factory.mktemp("random") / "emulator")
+    assume(exact(build_network(plan), tmp_path_factory.mktemp("random") / "emulator"))
 
 
 @needs_gcc
@@ -188,7 +191,7 @@ def test_random_dense_networks(tmp_path_factory: pytest.TempPathFactory, plan: s
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_kernel, "LENGTH", length)
-        exact_or_refused(strategies.build_network(plan), tmp_path_factory.mktemp("dense") / "emulator")
+        assume(exact(strategies.build_network(plan), tmp_path_factory.mktemp("dense") / "emulator"))
 
 
 @pytest.fixture(scope="module")
