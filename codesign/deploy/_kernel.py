@@ -23,7 +23,7 @@ class Kernel:
     wide: int
 
 
-def kernel(found: Program, length: int = LENGTH) -> Kernel:
+def kernel(found: Program, length: int) -> Kernel:
     """Cut a program.
 
     Args:

@@ -194,7 +194,8 @@ class _Writer:
 
     def read(self, place: int) -> Value:
         """What is known of an operand."""
-        return self.found.steps[self.op.addr[place]].value
+        step: int = self.op.addr[place]
+        return self.found.steps[step].value
 
     def operand(self, place: int, shift: int = 0) -> str:
         """An operand times a power of two, on the grid and in the type of the result."""

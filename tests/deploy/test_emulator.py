@@ -187,10 +187,10 @@ def test_random_networks(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -
 @given(strategies.plans() | strategies.plans(weight_widths=(10, 18), activation_widths=(12, 20)), st.integers(1, 40))
 def test_random_dense_networks(tmp_path_factory: pytest.TempPathFactory, plan: strategies.Plan, length: int) -> None:
     """Cut into functions of any length."""
-    from codesign.deploy import _kernel
+    from codesign.deploy import _library
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_kernel, "LENGTH", length)
+        patch.setattr(_library, "LENGTH", length)
         assume(exact(strategies.build_network(plan), tmp_path_factory.mktemp("dense") / "emulator"))
 
 
