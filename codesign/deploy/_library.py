@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import codesign
 from codesign.deploy._kernel import LENGTH, kernel
 from codesign.deploy._manifest import Manifest
-from codesign.deploy._program import NARROW, WIDE, Program
+from codesign.deploy._program import Program
+from codesign.deploy._vectors import NARROW, WIDE
 from codesign.fixed import Fixed
 from codesign.transpile._circuit import Circuit
 

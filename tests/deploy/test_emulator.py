@@ -295,7 +295,9 @@ def test_arrays_of_ap_fixed_are_taken_where_asked_for(beside: list[Loaded], tmp_
     defines = {"INPUT_T": ap_type(circuit.inputs), "RESULT_T": ap_type(circuit.outputs)}
     defines |= {"INPUTS": each.library.program.inputs, "OUTPUTS": len(each.library.program.outputs)}
     command = ["g++", "-std=c++17", "-w", "-Iinclude", f"-isystem{types}", *(f"-D{k}={v}" for k, v in defines.items())]
-    subprocess.run([*command, "any.cpp", f"./{each.library.file}", "-o", "any"], cwd=folder, check=True)
+    subprocess.run(
+        [*command, "any.cpp", f"./{each.library.file}", "-Wl,-rpath,$ORIGIN", "-o", "any"], cwd=folder, check=True
+    )
     found = subprocess.run(["./any"], cwd=folder, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
     assert found.stdout.count("README.md") == 2
