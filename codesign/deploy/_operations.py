@@ -86,7 +86,8 @@ class Operation:
 
     def read(self, place: int) -> Value:
         """What is known of an operand."""
-        return self.values[self.op.addr[place]]
+        step: int = self.op.addr[place]
+        return self.values[step]
 
     def name(self, place: int) -> str:
         """An operand's expression."""

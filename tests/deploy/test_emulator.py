@@ -1,5 +1,6 @@
 """The emulator gives the reference's integers for every input, through every interface, and stands beside others."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,14 +18,17 @@ from torch import Tensor, nn
 
 from codesign.deploy._compare import compared, expected, flat, write_test_set
 from codesign.deploy.emulator import Emulator
+from codesign.deployment import deploy
 from codesign.errors import InputError
 from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
+from codesign.flow import Setting
 from codesign.load._fx import graph_from_module
 from codesign.passes import Context
 from codesign.quantized import Quantized
 from codesign.store import Store
 from tests import strategies
+from tests.builds import copy, finished, samples
 from tests.deploy.emulators import Loaded, compiled
 from tests.networks import STAGES, Plan, build_network, plans
 
@@ -102,7 +106,7 @@ def test_it_exports_its_own_names_alone(mixed: Loaded) -> None:
     every = subprocess.run(["nm", "-C", "--defined-only", mixed.path], capture_output=True, text=True, check=True)
     functions = [line.split(maxsplit=2)[2] for line in every.stdout.splitlines() if line.split()[1] in "tT"]
     runtime = ("std::", "_", "deregister_tm_clones", "register_tm_clones", "frame_dummy")
-    runtime += ("get_available_features", "set_cpu_feature")  # of the compiler's own library
+    runtime += ("get_available_features", "set_cpu_feature", "has_cpu_feature")  # of the compiler's own library
     own = [name for name in functions if name not in names and not name.startswith(runtime)]
     assert len(own) > 3 * 4
     assert [name for name in own if "mixed_v3::" not in name] == []
@@ -132,6 +136,41 @@ def test_a_name_must_be_a_c_identifier(name: str) -> None:
 def test_numbers_that_make_no_sense(options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"deploy\.emulator, (version|timeout_s)"):
         Emulator(**options)
+
+
+@needs_gcc
+def test_it_is_made_of_a_build_with_a_manifest_and_a_test_set(tmp_path: Path) -> None:
+    project = copy(finished(), tmp_path / "project")
+    given = {"project": "tiny", "version": 2}
+    options = [Setting(f"deploy.emulator.{key}", value, "test", Path(), explicit=True) for key, value in given.items()]
+    result = deploy(project.out, ["emulator"], options)
+    check = next(row for row in result.report["checks"] if row["to"] == "emulator")
+    assert (check["status"], check["mismatches"]) == ("exact", 0)
+    assert check["inputs"] > 400 * 2
+    folder = project.out / "emulator"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["name"], manifest["version"], manifest["library"]) == ("tiny", 2, "tiny_v2.so")
+    (tensor,), (made,) = manifest["inputs"], manifest["outputs"]
+    assert tensor["formats"] == [project.report()["input"]["formats"][tensor["name"]]]
+    assert (tensor["shape"], made["shape"], manifest["normalization"]) == ([4], [3], None)
+    assert manifest["proof"]["status"] == "proven"
+    assert [(row["to"], row["status"]) for row in manifest["proof"]["checks"]] == [
+        ("numpy", "exact"), ("qonnx", "exact"), ("hls4ml", "not_checked"), ("emulator", "exact"),
+    ]  # fmt: skip
+    assert {row["licence"] for row in manifest["licences"]} == {"Apache-2.0", ""}
+    assert "hls4ml: not checked: this flow makes no hls4ml" in (folder / "README.md").read_text()
+    found = subprocess.run(["python3", folder / "host.py", folder / "tiny_v2.so"], capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert ": 0 of 400 samples" in found.stdout
+    inputs = np.fromfile(folder / "test" / "inputs.f32", "<f4").reshape(400, 4)
+    np.testing.assert_array_equal(inputs, samples()[0][1600:])
+
+
+def test_without_a_compiler_it_says_how_to_get_one(tmp_path: Path) -> None:
+    project = copy(finished(), tmp_path / "project")
+    options = [Setting("deploy.emulator.compiler", "no-such-g++", "test", Path(), explicit=True)]
+    with pytest.raises(InputError, match=r"no-such-g\+\+.*not on PATH"):
+        deploy(project.out, ["emulator"], options)
 
 
 # What takes its time.
