@@ -108,7 +108,7 @@ class Operation:
         """
         added, behind = plus
         grids = [self.read(place).fraction - shift for place, shift in enumerate(shifts)]
-        finest = max([self.value.fraction, *grids, *([behind] if added else [])])
+        finest = max(self.value.fraction, behind if added else self.value.fraction, *grids)
         bits, drop = self.inner(finest)
         text = start.format(zero=zero(bits))
         for place, (part, grid) in enumerate(zip(parts, grids, strict=True)):

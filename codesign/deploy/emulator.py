@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from codesign.deploy._format import Format
@@ -17,6 +18,8 @@ from codesign.transpile._words import require_c_name
 if TYPE_CHECKING:
     from codesign.deploy._library import Library
 
+#: Templates of what is given out, and the rest of it.
+SOURCE = Path(__file__).with_name("emulator_files")
 #: What is inside beside the network.
 PARTS = (
     Part("what surrounds the program: interfaces, hosts, Makefile", "Apache-2.0", "the codesign authors"),
@@ -59,6 +62,10 @@ class Emulator(Format):
         if not 0 < self.timeout_s < inf:
             raise InputError(f"{self.name}, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
         require_alkaid(self.name)
+
+    def files(self) -> tuple[Path, ...]:
+        """The templates, and what is given out as it is."""
+        return tuple(sorted(path for path in SOURCE.iterdir() if path.is_file()))
 
     def programs(self) -> tuple[str, ...]:
         """The C++ compiler."""
