@@ -5,6 +5,7 @@ import sys
 import tempfile
 import tomllib
 import traceback
+from contextlib import contextmanager
 from errno import ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
@@ -14,6 +15,11 @@ import typer
 from codesign.errors import CodesignError, ContractError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from rich.console import Console
+
+    from codesign.console import Watcher
     from codesign.flow import Setting
 
 app = typer.Typer(
@@ -63,20 +69,13 @@ def build(
     Exit codes: 0 built and within budget, 1 built but a budget or check failed, 2 bad input, 3 a defect of codesign,
     130 interrupted.
     """
-    from codesign.console import Watcher, make_console, show_allocation, show_report, show_sensitivity
+    from codesign.console import make_console, show_allocation, show_report, show_sensitivity
     from codesign.pipeline import build_file
 
     given = settings_of(options)
     console = make_console()
-    watcher = Watcher(console)
-    try:
+    with _watched(console) as watcher:
         result = build_file(file, out, target, flow, given, seed, until, force or (), also or (), watcher)
-    except KeyboardInterrupt:  # caught here, for typer would end without a word
-        watcher.stop()
-        print("interrupted: run the same command again to continue", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    finally:
-        watcher.stop()
     if result.report is None:
         if result.design.has("sensitivity"):
             show_sensitivity(console, result.design, result.directory)
@@ -86,6 +85,44 @@ def build(
         return
     show_report(console, result.report, str(result.directory / "report.html"))
     if result.failures:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def deploy(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The directory of a finished build.")],
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format", metavar="NAME", help="What to make (default: all that can be made).", show_default=False
+        ),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PASS.OPTION=VALUE", help="Set an option of a format: --set deploy.emulator.version=2."
+        ),
+    ] = None,
+    allow_unproven: Annotated[
+        bool, typer.Option("--allow-unproven", help="Go on where a check differs; all that is made says so.")
+    ] = False,
+) -> None:
+    """Make what a trigger system loads of a finished build; nothing of the build is done again.
+
+    Formats are the passes of stage deploy: codesign passes. What they give lies beside the rest of the build, and is in
+    its report. --format and --set may be given many times.
+
+    Exit codes: 0 made, all within budget, 1 made, but a budget or check of the build failed, 2 bad input: nothing is
+    changed, 3 a defect of codesign.
+    """
+    from codesign.console import make_console, show_report
+    from codesign.deployment import deploy as made_of
+
+    console = make_console()
+    with _watched(console) as watcher:
+        deployed = made_of(directory, formats or (), settings_of(options), allow_unproven, watcher)
+    show_report(console, deployed.report, str(directory / "report.md"))
+    if deployed.report["failures"]:
         raise typer.Exit(FAILED)
 
 
@@ -261,6 +298,22 @@ def _list_shipped(kind: type[Any], sort: Any) -> None:
             if field.name not in ("name", "summary") and value not in (None, {}, ""):
                 text = ", ".join(map(str, cast(tuple[Any, ...], value))) if isinstance(value, tuple) else str(value)
                 console.print(f"    {field.name}: [dim]{escape(text)}[/]", soft_wrap=True)
+
+
+@contextmanager
+def _watched(console: "Console") -> "Generator[Watcher]":
+    """Show passes as they run; an interruption ends the command with a word."""
+    from codesign.console import Watcher
+
+    watcher = Watcher(console)
+    try:
+        yield watcher
+    except KeyboardInterrupt:  # caught here, for typer would end without a word
+        watcher.stop()
+        print("interrupted: run the same command again to continue", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        watcher.stop()
 
 
 def settings_of(options: list[str] | None) -> "list[Setting]":

@@ -50,6 +50,12 @@ class Check:
     status: Status
     detail: str
 
+    @property
+    def failure(self) -> str:
+        """A sentence for a hop that differs; empty for any other."""
+        told = f"{self.start} -> {self.end}: {self.mismatches} of {self.inputs} inputs give other integers"
+        return told if self.status == "differs" else ""
+
 
 @dataclass(frozen=True)
 class Artifact:

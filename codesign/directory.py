@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +16,10 @@ from codesign.store import WRITING, Store, read_json, write_whole
 CACHE = ".codesign"
 #: The report's files; a directory without them is not a finished build.
 REPORT_JSON, REPORT_MD, REPORT_HTML = "report.json", "report.md", "report.html"
+#: Inside the cache: the design that a finished build ended with, and the passes that an unfinished one has not done.
+DESIGN, LEFT = "design.json", "left.json"
+#: And the paths of what was published.
+PUBLISHED = "published.json"
 #: Version of report.json: raised when a key is taken away or changes its meaning; new keys may come without it.
 SCHEMA = "codesign-report/4"
 
@@ -61,42 +65,40 @@ def opened(folder: Path) -> Generator[Store]:
 
 def withdraw(folder: Path) -> None:
     """Take published files away before a build starts, the report first: a killed build must not look finished."""
-    for name in (REPORT_JSON, REPORT_MD, REPORT_HTML):
+    for name in (REPORT_JSON, REPORT_MD, REPORT_HTML, f"{CACHE}/{DESIGN}"):
         (folder / name).unlink(missing_ok=True)
-    published = read_json(folder / CACHE / "published.json")
-    for name in cast(list[str], published) if isinstance(published, list) else []:
+    for name in _published(folder):
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+    (folder / CACHE / PUBLISHED).unlink(missing_ok=True)
+
+
+def _published(folder: Path) -> list[str]:
+    """Paths of what lies in a build directory for people, but for the report."""
+    found = read_json(folder / CACHE / PUBLISHED)
+    return cast(list[str], found) if isinstance(found, list) else []
 
 
 def publish(folder: Path, store: Store, artifacts: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the artifacts of a build.
+    """Write artifacts of a build, beside those that are there.
 
     Args:
         folder: The build directory.
         store: Where their content is.
         artifacts: ``Artifact`` records as JSON, by name.
     """
-    write_whole(folder / CACHE / "published.json", json.dumps([item["path"] for item in artifacts.values()]).encode())
+    names = dict.fromkeys([*_published(folder), *(item["path"] for item in artifacts.values())])
+    write_whole(folder / CACHE / PUBLISHED, json.dumps(list(names)).encode())
     for item in artifacts.values():
         store.take_out(item["digest"], folder / item["path"], item["folder"])
 
 
-def publish_report(folder: Path, report: Mapping[str, Any], text: str, page: str) -> None:
-    """Write the report, ``report.json`` last: it marks the build as finished.
-
-    Args:
-        folder: The build directory.
-        report: The content of ``report.json``.
-        text: Its Markdown.
-        page: Its HTML.
-    """
-    write_whole(folder / REPORT_MD, text.encode())
-    write_whole(folder / REPORT_HTML, page.encode())
-    write_whole(folder / REPORT_JSON, (json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+def note_left(folder: Path, names: Sequence[str]) -> None:
+    """Write down which passes a build has not done yet."""
+    write_whole(folder / CACHE / LEFT, json.dumps(names).encode())
 
 
 def read_report(folder: Path) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     """
     path = folder / REPORT_JSON
     if not path.is_file():
-        found = "no report.json" if folder.is_dir() else "no such folder"
+        found = f"no report.json{_left(folder)}" if folder.is_dir() else "no such folder"
         raise InputError(str(folder), found, "the directory of a finished build", "run: codesign build BUILD.toml")
     try:
         report = json.loads(path.read_bytes())
@@ -118,3 +120,12 @@ def read_report(folder: Path) -> dict[str, Any]:
     if not whole or table.get("schema") != SCHEMA:
         raise InputError(str(path), "a report of another version of codesign", SCHEMA, "build again")
     return {**ADDED, **table, "environment": {"command": None, **table["environment"]}}
+
+
+def _left(folder: Path) -> str:
+    """Which passes a build has not done, for messages; empty if that is not known."""
+    left = read_json(folder / CACHE / LEFT)
+    if not isinstance(left, list) or not left:
+        return ""
+    first, *rest = cast(list[str], left)
+    return f": {first} has not run" + (f", nor have {', '.join(rest)}" if rest else "")

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, cast, get_type_hints
 from codesign import tools
 from codesign.design import COLLECTIONS, Design
 from codesign.errors import CodesignError
-from codesign.passes import Context, Pass, Progress, apply, to_ask
+from codesign.passes import Context, Pass, Progress, apply, silent, to_ask
 from codesign.sources import distribution_version, source_digests
 from codesign.store import Store, digest_bytes, digest_file, digest_json, read_json, write_whole
 from codesign.typed import adapter
@@ -42,6 +42,17 @@ class Observer(Protocol):
     def finished(self, step: Pass, run: PassRun) -> None:
         """A pass is over, or was found in the cache."""
         ...
+
+
+class Quiet:
+    """An observer that says nothing."""
+
+    def started(self, step: Pass, reason: str) -> Progress:
+        """Nothing to say."""
+        return silent
+
+    def finished(self, step: Pass, run: PassRun) -> None:
+        """Nothing to say."""
 
 
 def encode(design: Design, store: Store) -> Fields:
@@ -75,8 +86,13 @@ class Engine:
     observer: Observer
     force: frozenset[str] = frozenset()
 
-    def run(self, steps: Sequence[Pass], fields: Fields) -> tuple[Fields, list[PassRun]]:
+    def run(self, steps: Sequence[Pass], fields: Fields, later: Sequence[Pass] = ()) -> tuple[Fields, list[PassRun]]:
         """Run a plan from given fields.
+
+        Args:
+            steps: The passes.
+            fields: What is there already.
+            later: Passes that will be run after these; they are asked now whether they refuse what is found.
 
         Returns:
             The fields at the end, and what became of each pass.
@@ -84,7 +100,7 @@ class Engine:
         runs: list[PassRun] = []
         asked: set[str] = set()
         for index, step in enumerate(steps):
-            self._ask(steps[index:], fields, asked)
+            self._ask([*steps[index:], *later], fields, asked)
             fields, run = self.step(step, fields)
             self.observer.finished(step, run)
             runs.append(run)

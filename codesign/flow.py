@@ -1,6 +1,6 @@
 """A flow: an ordered list of passes with options, checked as a whole before anything runs."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -287,7 +287,7 @@ def _resolve_paths(name: str, values: dict[str, Any], folder: Path) -> None:
             values[option] = str(folder / value)
 
 
-def _covered(name: str, there: set[str]) -> bool:
+def _covered(name: str, there: Collection[str]) -> bool:
     """Whether a field is there: by itself, in its whole collection, or as a collection with an entry.
 
     Artifacts that a pass may or may not write are not there for another one.
@@ -301,11 +301,16 @@ def _check_fields(steps: Sequence[Pass], flow: Flow, present: Sequence[str]) -> 
     """Every field that a pass reads must be there already, or be written by a pass before it."""
     there = set(present)
     for step in steps:
-        for names in (*((name,) for name in step.reads), *([step.any_of] if step.any_of else [])):
-            if not any(_covered(name, there) for name in names):
-                others = {other: kind.writes for other, kind in registry().items() if other != step.name}
-                writers = [other for other, writes in others.items() if any(_covered(n, set(writes)) for n in names)]
-                hint = f"put one of these before it: {', '.join(writers)}" if writers else ""
-                found = f"{step.name} reads {' or '.join(map(repr, names))}, which no pass before it writes"
-                raise InputError(f"flow {flow.name!r}", found, hint)
+        for names, writers in unmet(step, there):
+            hint = f"put one of these before it: {', '.join(writers)}" if writers else ""
+            found = f"{step.name} reads {' or '.join(map(repr, names))}, which no pass before it writes"
+            raise InputError(f"flow {flow.name!r}", found, hint)
         there.update(step.writes)
+
+
+def unmet(step: Pass | type[Pass], there: Collection[str]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """What a pass reads that is not there: fields of which one would do, each time with the passes that write one."""
+    for names in (*((name,) for name in step.reads), *([step.any_of] if step.any_of else [])):
+        if not any(_covered(name, there) for name in names):
+            others = {other: kind.writes for other, kind in registry().items() if other != step.name}
+            yield names, [other for other, writes in others.items() if any(_covered(n, writes) for n in names)]

@@ -20,7 +20,7 @@ from codesign.store import Store
 #: The pipeline, in order; each stage is a folder.
 STAGES = (
     *("load", "sensitivity", "allocate", "finetune", "export", "estimate"),
-    *("transpile", "verify", "synthesize", "place", "report"),
+    *("transpile", "verify", "synthesize", "place", "report", "deploy"),
 )
 ENTRY_POINTS = "codesign.passes"
 

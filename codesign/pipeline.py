@@ -11,15 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 import codesign
+from codesign import deployment
 from codesign.command import build_command
 from codesign.design import Dataset, Design, SplitName
-from codesign.directory import opened, publish, publish_report, withdraw
-from codesign.engine import Engine, Fields, Observer, PassRun, decode, encode
+from codesign.directory import note_left, opened, publish, withdraw
+from codesign.engine import Engine, Fields, Observer, PassRun, Quiet, decode, encode
 from codesign.errors import InputError, did_you_mean
 from codesign.flow import Flow, Setting, load_flow, plan, settings
-from codesign.passes import Pass, Progress, silent, stage
-from codesign.report._document import document, markdown
-from codesign.report._page import page
+from codesign.kept import Kept
+from codesign.passes import Pass, Progress, stage
+from codesign.report._document import document
+from codesign.report._publish import publish_report
 from codesign.shipped import read_toml
 from codesign.sources import distribution_version
 from codesign.target import Target, load_target
@@ -32,15 +34,32 @@ if TYPE_CHECKING:
 ENVIRONMENT = ("numpy", "torch", "scipy", "matplotlib", "onnx", "onnxruntime", "qonnx", "hls4ml")
 
 
-class Quiet:
-    """An observer that says nothing."""
+@dataclass
+class Noting:
+    """An observer that has the build directory say which passes are left.
+
+    Args:
+        observer: Told as well.
+        folder: The build directory.
+        left: Names of the passes of the whole flow; those that are over are taken out.
+    """
+
+    observer: Observer
+    folder: Path
+    left: Sequence[str]
+
+    def __post_init__(self) -> None:
+        note_left(self.folder, self.left)
 
     def started(self, step: Pass, reason: str) -> Progress:
-        """Nothing to say."""
-        return silent
+        """Hand it on."""
+        return self.observer.started(step, reason)
 
     def finished(self, step: Pass, run: PassRun) -> None:
-        """Nothing to say."""
+        """Write it down, and hand it on."""
+        self.left = [name for name in self.left if name != step.name]
+        note_left(self.folder, self.left)
+        self.observer.finished(step, run)
 
 
 @dataclass(frozen=True)
@@ -317,15 +336,23 @@ def _run(request: _Request, observer: Observer) -> BuildResult:
         chosen = _named(request.until, names, "--until")
         steps = steps[: names.index(chosen[-1]) + 1]
     force = frozenset(name for wanted in request.force for name in _named(wanted, names, "--force"))
+    building = [step for step in steps if stage(step.name) != deployment.STAGE]
+    formats = [step for step in steps if stage(step.name) == deployment.STAGE]
     with opened(request.out.absolute()) as store:
         withdraw(request.out)
+        engine = Engine(store, request.seed, Noting(observer, request.out, names), force)
         fields = encode(Design({"target": request.target, **request.given}), store)
-        fields, runs = Engine(store, request.seed, observer, force).run(steps, fields)
+        fields, runs = engine.run(building, fields, later=formats)
         publish(request.out, store, fields.get("artifacts", {}))
         report = None
         if "report" in fields:
             report = document(fields, runs, _environment(request, fields, steps))
-            publish_report(request.out, report, markdown(report), page(report))
+            own = [setting for setting in request.settings if stage(setting.key) == deployment.STAGE]
+            Kept(fields, own, request.seed, request.flow.name).write(request.out)
+            publish_report(request.out, report)
+            if formats:  # the build is finished, whatever becomes of them
+                made = deployment.make(request.out, engine, formats, fields, report)
+                report, fields, runs = made.report, made.fields, [*runs, *made.passes]
     return BuildResult(request.out, runs, decode(fields, store), report)
 
 

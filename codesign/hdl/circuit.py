@@ -12,6 +12,8 @@ from codesign.hdl.alkaid import trace
 from codesign.hdl.symbols import LimitError, ends, symbols
 from codesign.quantized import Quantized
 
+#: Widths of weights and activations, for an estimate before any are chosen.
+BITS = 6
 #: alkaid's own types are not published.
 Logic = Any
 
@@ -73,6 +75,35 @@ def trace_network(quantized: Quantized) -> Circuit:
         for name, codes in made.items()
     }
     return Circuit(logic, {name: quantized.formats[name] for name in graph.inputs}, outputs)
+
+
+def require_small(graph: Graph, most_products: int, where: str) -> None:
+    """Refuse a network with too many products to unroll.
+
+    Args:
+        graph: The network.
+        most_products: Most products with weights in one input, positions counted.
+        where: The pass that has the limit as an option.
+
+    Raises:
+        InputError: Says which layer has most of them.
+    """
+    from codesign.estimate._model import estimate_graph
+
+    shapes = graph.shapes()
+    products = {
+        node.name: node.op.work([shapes[name] for name in node.inputs], shapes[node.output]).macs
+        for node in graph.weighted()
+    }
+    if (total := sum(products.values())) > most_products:
+        largest = max(products, key=lambda name: products[name])
+        luts = estimate_graph(graph, BITS, BITS)
+        found = (
+            f"{total:,} products to unroll, {products[largest]:,} of them in layer {largest!r}; by estimate "
+            f"{sum(luts.values()):,.0f} LUTs at {BITS} bits, {luts[largest]:,.0f} of them there"
+        )
+        step = f"give it fewer positions, raise {where}.most_products, or use --flow hls4ml"
+        raise InputError(where, found, f"at most {most_products:,}", step)
 
 
 def require_traceable(graph: Graph) -> None:

@@ -43,7 +43,7 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
         "measures": [
             document_measure(name, item, report["limits"]) for name, item in sorted(fields["measures"].items())
         ],
-        "checks": [_check(item) for item in fields["checks"].values()],
+        "checks": [document_check(item) for item in fields["checks"].values()],
         "allowed": report["allowed"],
         "classes": report["classes"],
         "confusion": report["confusion"],
@@ -51,7 +51,7 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
         "finetune": report["finetune"],
         "notices": list(fields.get("notices", {}).values()),
         "passes": [asdict(run) for run in runs],
-        "artifacts": [_artifact(name, item) for name, item in sorted(fields["artifacts"].items())],
+        "artifacts": [document_artifact(name, item) for name, item in sorted(fields["artifacts"].items())],
         "environment": dict(environment),
     }
 
@@ -79,7 +79,8 @@ def document_measure(name: str, item: Mapping[str, Any], limits: Mapping[str, An
     }
 
 
-def _check(item: Mapping[str, Any]) -> dict[str, Any]:
+def document_check(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of ``checks``."""
     return {
         "from": item["start"],
         "to": item["end"],
@@ -90,5 +91,6 @@ def _check(item: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _artifact(name: str, item: Mapping[str, Any]) -> dict[str, Any]:
+def document_artifact(name: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of ``artifacts``."""
     return {"name": name, "path": item["path"], "sha256": item["digest"], "folder": item["folder"]}

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign.design import Measure
-from codesign.directory import CACHE, opened, publish_report, read_report
+from codesign.directory import CACHE, opened, read_report
 from codesign.errors import InputError
-from codesign.limits import exceeded, limits
 from codesign.passes import lookup
-from codesign.report._document import document_measure, markdown
-from codesign.report._page import page
+from codesign.report._publish import publish_report
+from codesign.report._update import with_measures
 from codesign.store import Store, digest_file
 from codesign.synthesize._manifest import MANIFEST, REPORTS, Manifest
 from codesign.synthesize._reading import Reading
@@ -105,7 +103,7 @@ def ingest(folder: Path, build: Path | None = None) -> tuple[Path, dict[str, Any
         back.require_own(build, store, report["artifacts"])
         reading = back.step.read(back.reports, back.manifest)
         updated = _updated(report, back.step, reading, back.manifest.target)
-        publish_report(build, updated, markdown(updated), page(updated))
+        publish_report(build, updated)
     return build, updated
 
 
@@ -119,25 +117,6 @@ def _around(folder: Path) -> Path:
 
 def _updated(report: dict[str, Any], step: VendorTool, reading: Reading, target: Target) -> dict[str, Any]:
     """The report with measures in place of the pass's earlier ones, and with what fails by them."""
-    found = reading.measures(step.tool, step.name)
-    rows = [row for row in report["measures"] if row["pass"] != step.name]
-    before = {
-        row["name"]: Measure(row["value"], row["unit"], row["kind"], row["pass"])
-        for row in report["measures"]
-        if row["pass"] == step.name
-    }
-    gone = exceeded(limits(target, before), before, target)
-    held = limits(target, found)
-    records = {name: {"value": limit.value, "least": limit.least} for name, limit in held.items()}
-    rows += [document_measure(name, vars(measure), records) for name, measure in found.items()]
-    failures = [text for text in report["failures"] if text not in gone] + exceeded(held, found, target)
-    return {
-        **report,
-        "ok": not failures,
-        "failures": failures,
-        "measures": sorted(rows, key=lambda row: row["name"]),
-        "notices": [
-            *(text for text in report["notices"] if not text.startswith((f"{step.name} ", f"{step.name}: "))),
-            *step.notices(reading).values(),
-        ],
-    }
+    updated = with_measures(report, reading.measures(step.tool, step.name), (step.name,), target)
+    kept = [text for text in report["notices"] if not text.startswith((f"{step.name} ", f"{step.name}: "))]
+    return {**updated, "notices": [*kept, *step.notices(reading).values()]}

@@ -51,11 +51,7 @@ class Summary(Pass):
             figures[name] = totals[name], cost.unit
             figures[f"{name}_allocated"] = point.costs[name], cost.unit
         measures = {name: Measure(v, unit, "estimated", self.name) for name, (v, unit) in figures.items()}
-        failures = [
-            f"{check.start} -> {check.end}: {check.mismatches} of {check.inputs} inputs give other integers"
-            for check in design.checks.values()
-            if check.status == "differs"
-        ]
+        failures = [check.failure for check in design.checks.values() if check.failure]
         for name, total in totals.items():
             if name in front.budgets and total > front.budgets[name]:
                 failures.append(f"{name} {amount(total)} exceeds the budget of {amount(front.budgets[name])}")

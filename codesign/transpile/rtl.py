@@ -6,14 +6,10 @@ from typing import ClassVar
 
 from codesign.design import Artifact, Design, Measure
 from codesign.errors import InputError
-from codesign.graph import Graph
 from codesign.hdl.guard import alkaid_runs, require_alkaid
 from codesign.hdl.interface import HdlName
 from codesign.passes import Context, Pass
 from codesign.words import require_hdl_name
-
-#: Widths of weights and activations, for an estimate before any are chosen.
-BITS = 6
 
 
 @dataclass(frozen=True)
@@ -47,9 +43,9 @@ class Rtl(Pass):
 
     def refuse(self, design: Design) -> None:
         """A network too large to unroll, or with an operation that can't be traced, is refused before training."""
-        from codesign.hdl.circuit import require_traceable
+        from codesign.hdl.circuit import require_small, require_traceable
 
-        self._require_small(design.graph)
+        require_small(design.graph, self.most_products, self.name)
         require_traceable(design.graph)
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
@@ -70,21 +66,3 @@ class Rtl(Pass):
         context.progress("rtl: written", 2, 2)
         cost = Measure(float(circuit.logic.cost), "LUTs", "estimated", self.name)
         return {"artifacts": {"rtl": Artifact("rtl", digest, folder=True)}, "measures": {"rtl_lut_estimated": cost}}
-
-    def _require_small(self, graph: Graph) -> None:
-        from codesign.estimate._model import estimate_graph
-
-        shapes = graph.shapes()
-        products = {
-            node.name: node.op.work([shapes[name] for name in node.inputs], shapes[node.output]).macs
-            for node in graph.weighted()
-        }
-        if (total := sum(products.values())) > self.most_products:
-            largest = max(products, key=lambda name: products[name])
-            luts = estimate_graph(graph, BITS, BITS)
-            found = (
-                f"{total:,} products to unroll, {products[largest]:,} of them in layer {largest!r}; by estimate "
-                f"{sum(luts.values()):,.0f} LUTs at {BITS} bits, {luts[largest]:,.0f} of them there"
-            )
-            step = "give it fewer positions, raise transpile.rtl.most_products, or use --flow hls4ml"
-            raise InputError("transpile.rtl", found, f"at most {self.most_products:,}", step)

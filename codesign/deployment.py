@@ -1,0 +1,118 @@
+"""Formats for deployment, made of a finished build: its end is kept, so that nothing of the build is done again."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codesign.directory import CACHE, opened, publish, read_report
+from codesign.engine import Engine, Fields, Observer, PassRun, Quiet, decode
+from codesign.errors import InputError, did_you_mean
+from codesign.flow import Flow, Setting, plan, unmet
+from codesign.kept import Kept
+from codesign.passes import Pass, lookup, registry, stage
+from codesign.report._publish import publish_report
+from codesign.report._update import extended
+
+STAGE = "deploy"
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What came of formats.
+
+    Args:
+        report: The content of ``report.json``, with theirs.
+        fields: The design after them.
+        passes: What became of each.
+    """
+
+    report: dict[str, Any]
+    fields: Fields
+    passes: list[PassRun]
+
+
+def deploy(
+    directory: Path,
+    formats: Sequence[str] = (),
+    set_options: Sequence[Setting] = (),
+    allow_unproven: bool = False,
+    observer: Observer | None = None,
+) -> Deployed:
+    """Make formats of the build in a directory, beside what it gave out, and put them into its report.
+
+    Args:
+        directory: A build directory.
+        formats: Their names, such as ``emulator``; all that can be made of this build if empty.
+        set_options: Settings that win over the build file's.
+        allow_unproven: Whether to go on, and say so in all that is made, where a check differs.
+        observer: Told what happens.
+
+    Raises:
+        CodesignError: The build is not finished, lacks what a format reads or was found to differ; or a format failed.
+    """
+    read_report(directory)
+    if not (directory / CACHE).is_dir():
+        raise InputError(str(directory), f"no {CACHE} in it", "a build directory with its cache", "build again")
+    with opened(directory) as store:
+        report, kept = read_report(directory), Kept.read(directory, store)
+        names = _chosen(directory, formats, _present(kept.fields))
+        _require_named(set_options, names)
+        allowed = [Setting(f"{STAGE}.allow_unproven", True, "--allow-unproven", Path(), explicit=True)] * allow_unproven
+        flow = Flow(STAGE, "", ()).extended(names, "--format")
+        steps = plan(flow, [*kept.settings, *set_options, *allowed], _present(kept.fields))
+        return make(directory, Engine(store, kept.seed, observer or Quiet()), steps, kept.fields, report)
+
+
+def make(directory: Path, engine: Engine, steps: Sequence[Pass], fields: Fields, report: dict[str, Any]) -> Deployed:
+    """Run formats on the fields of a finished build; publish what they give, the report last.
+
+    Args:
+        directory: The build directory, locked.
+        engine: Runs them, in the directory's store.
+        steps: The formats' passes.
+        fields: The end of the build.
+        report: The content of its ``report.json``.
+    """
+    after, runs = engine.run(steps, fields)
+    before = fields.get("artifacts", {})
+    made = {name: item for name, item in after.get("artifacts", {}).items() if before.get(name) != item}
+    updated = extended(report, decode(fields, engine.store), decode(after, engine.store), runs)
+    publish(directory, engine.store, made)
+    publish_report(directory, updated)
+    return Deployed(updated, after, runs)
+
+
+def _present(fields: Fields) -> list[str]:
+    return [*fields, *(f"artifacts.{name}" for name in fields.get("artifacts", {}))]
+
+
+def _chosen(directory: Path, formats: Sequence[str], present: Collection[str]) -> list[str]:
+    """Names of passes.
+
+    Raises:
+        InputError: There is no such format, or the build lacks what it reads.
+    """
+    known = {name.removeprefix(f"{STAGE}."): name for name in registry() if stage(name) == STAGE}
+    for name in formats:
+        if name not in known:
+            raise InputError(f"--format {name}", "no such format", "", did_you_mean(name, known))
+        for fields, writers in unmet(lookup(known[name]), present):
+            found = f"no {' or '.join(fields)}, which {known[name]} reads"
+            step = f"build again with one of these, by --also or a flow that has it: {', '.join(writers)}"
+            raise InputError(str(directory), found, "a build that has it", step)
+    chosen = [known[name] for name in formats] or [
+        name for name in known.values() if not list(unmet(lookup(name), present))
+    ]
+    if not chosen:
+        raise InputError(str(directory), "a build that none of the formats can be made of", ", ".join(known))
+    return list(dict.fromkeys(chosen))
+
+
+def _require_named(given: Sequence[Setting], names: Collection[str]) -> None:
+    """Refuse options of what is not made."""
+    for setting in given:
+        name = ".".join(setting.key.split(".")[:2])
+        if stage(setting.key) != STAGE or (name in registry() and name not in names):
+            step = f"name it too: --format {name.partition('.')[2]}" if stage(setting.key) == STAGE else "build again"
+            raise InputError(f"{setting.where} {setting.key}", "an option of none of the formats", "", step)
