@@ -6,15 +6,17 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
-def filled(template: Path, values: Mapping[str, object], *filters: Callable[..., object]) -> str:
-    """Fill in a template of code, scripts or Markdown; nothing is escaped but by a filter.
+def filled(template: Path, values: Mapping[str, object], *filters: Callable[..., object], escaped: bool = False) -> str:
+    """Fill in a template.
 
     Args:
         template: Its file.
         values: What it asks for; anything that is missing is an error.
         filters: What it may apply to values, by function name.
+        escaped: Whether values are escaped as HTML wants it; else nothing is but by a filter.
     """
-    environment = Environment(  # noqa: S701  (no HTML)
+    environment = Environment(
+        autoescape=escaped,
         loader=FileSystemLoader(template.parent),
         trim_blocks=True,
         lstrip_blocks=True,

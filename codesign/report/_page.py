@@ -4,17 +4,19 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from codesign.describe import amount, span, with_error
 from codesign.report._fit import KINDS, fit
+from codesign.templates import filled
 
 #: Most points of a front, layers with a histogram, and classes in a confusion matrix, that are drawn.
 POINTS, HISTOGRAMS, CLASSES = 300, 12, 30
+#: The page's files.
+PAGE = Path(__file__).with_name("page")
 #: Scripts of the page in order: the plotting library, what that is made with, and what calls it.
 SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "charts.js", "page.js")
 
@@ -58,28 +60,18 @@ def render(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
         values: What the template uses.
     """
     # A finished build is read by people who do not know whose names are in it: names are text, never HTML.
-    environment = Environment(
-        loader=PackageLoader("codesign", "report/page"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-    )
-    for words in (amount, span, with_error):
-        cast(dict[str, Any], environment.filters)[words.__name__] = words
     texts = [_file(name) for name in scripts]
-    return environment.get_template(template).render(
-        **values,
-        style=Markup(_file("page.css")),  # noqa: S704  (our own file)
-        scripts=[Markup(text) for text in texts],  # noqa: S704  (our own files)
-        hashes=[_hash(text) for text in texts],
-    )
+    own = {
+        "style": Markup(_file("page.css")),  # noqa: S704  (our own file)
+        "scripts": [Markup(text) for text in texts],  # noqa: S704  (our own files)
+        "hashes": [_hash(text) for text in texts],
+    }
+    return filled(PAGE / template, {**values, **own}, amount, span, with_error, escaped=True)
 
 
 @cache
 def _file(name: str) -> str:
-    return files("codesign").joinpath("report", "page", name).read_text(encoding="utf-8")
+    return (PAGE / name).read_text(encoding="utf-8")
 
 
 @cache
