@@ -16,7 +16,7 @@ def filled(template: Path, values: Mapping[str, object], *filters: Callable[...,
         escaped: Whether values are escaped as HTML wants it; else nothing is but by a filter.
     """
     environment = Environment(
-        autoescape=escaped,
+        autoescape=escaped,  # noqa: S701  (code is no HTML)
         loader=FileSystemLoader(template.parent),
         trim_blocks=True,
         lstrip_blocks=True,

@@ -89,7 +89,9 @@ class Library:
     def _values(self) -> dict[str, Any]:
         """What the templates are filled with."""
         found, given, made = self.program, self.circuit.inputs, self.circuit.outputs
-        wide = WIDE in {found.input_bits, found.output_bits, *(step.value.bits for step in found.steps)}
+        codes = [*(step.code for step in found.steps), *(output.code for output in found.outputs)]
+        bits = {found.input_bits, found.output_bits, *(step.value.bits for step in found.steps)}
+        wide = WIDE in bits or any("wide(" in code for code in codes)  # a sum on a finer grid than its result's
         return {
             "name": self.name,
             "version": self.version,

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from codesign.finetune._network import QuantizedNetwork
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -27,6 +26,7 @@ from codesign.fixed import Fixed
 from codesign.flow import Setting
 from codesign.hdl.circuit import trace_network
 from codesign.load._fx import graph_from_module
+from codesign.network import QuantizedNetwork
 from codesign.passes import Context
 from codesign.quantized import Quantized
 from codesign.store import Store
@@ -213,6 +213,11 @@ def exact(network: strategies.Network, folder: Path) -> bool:
 
 
 few = settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+#: No result has more than 32 bits, but a sum on the way to one.
+FINER = Plan(
+    1, ("selected", "averaged"), "flatten", (True, False, True), ((13, -2),), ((10, 0), (10, 2), (10, 0), (10, 0)),
+    Fixed(False, 11, 3), 0, ((7, 0), (5, 3)),
+)  # fmt: skip
 WIDE = plans(weights=(8, 14), activations=(10, 16))
 WIDE_DENSE = strategies.plans(weight_widths=(10, 18), activation_widths=(12, 20))
 
@@ -241,6 +246,7 @@ def test_random_networks(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -
 @pytest.mark.slow
 @few
 @given(WIDE)
+@example(FINER)
 def test_wide_random_networks(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> None:
     network = build_network(plan)
     assume(held(network))
