@@ -98,7 +98,7 @@ def test_a_build_file_with_the_format_gives_the_same(project: Project, tmp_path:
     assert without_passes(at_once.report()) == without_passes(project.report())
     deploy(at_once.out, ["note"])
     assert at_once.statuses()["deploy.note"][0] == "cached"
-    for name in ("report.json", "report.md"):  # with times and reasons
+    for name in ("report.json", "report.md", "report.html"):  # with times and reasons
         for each in (project, at_once):
             (each.out / name).unlink()
     assert digests(at_once.out) == digests(project.out)
