@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import codesign
 from codesign.deploy._kernel import kernel
 from codesign.deploy._manifest import Manifest
 from codesign.deploy._program import NARROW, WIDE, Program
 from codesign.fixed import Fixed
-from codesign.transpile._circuit import Circuit
+from codesign.hdl.circuit import Circuit
+from codesign.templates import filled
 
 #: Files of the emulator's folder by the templates, or plain files, that they are made of.
 FILES = {
@@ -76,14 +76,14 @@ class Library:
         (folder / "include").mkdir(parents=True)
         values = self._values()
         for source, target in FILES.items():
-            text = _filled(source, values) if source.endswith(".j2") else (SOURCE / source).read_text()
+            text = filled(SOURCE / source, values) if source.endswith(".j2") else (SOURCE / source).read_text()
             (folder / target.format(name=self.name)).write_text(text)
 
     def describe(self, folder: Path, manifest: Manifest) -> None:
         """Write what it says of itself, once that is known: ``manifest.json`` and ``README.md``."""
         manifest.write(folder)
         values = {**self._values(), "manifest": manifest.record()}
-        (folder / "README.md").write_text(_filled("README.md.j2", values))
+        (folder / "README.md").write_text(filled(SOURCE / "README.md.j2", values))
 
     def _values(self) -> dict[str, Any]:
         """What the templates are filled with."""
@@ -115,17 +115,6 @@ class Library:
         """A number of the format of each element, tensors one after another."""
         parts = [np.broadcast_to(getattr(fixed, what), self.shapes[name]) for name, fixed in formats.items()]
         return [int(number) for part in parts for number in part.reshape(-1)]
-
-
-def _filled(template: str, values: Mapping[str, Any]) -> str:
-    environment = Environment(  # noqa: S701  (C++ and Markdown, not HTML)
-        loader=PackageLoader("codesign", "deploy/emulator_files"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template(template).render(values)
 
 
 def ap_type(formats: Mapping[str, Fixed]) -> str:
