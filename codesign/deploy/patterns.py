@@ -13,7 +13,7 @@ from codesign.deploy._links import LinkMap, Side
 from codesign.deploy._manifest import Manifest, Part, Tensor
 from codesign.deploy._proof import Proof
 from codesign.deploy._wrapper import Wrapper
-from codesign.design import Artifact, Design
+from codesign.design import Allocation, Artifact, Design
 from codesign.errors import InputError
 from codesign.hdl.interface import Interface, Port
 from codesign.passes import Context
