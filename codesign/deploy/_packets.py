@@ -13,7 +13,7 @@ from codesign.deploy._links import WORD, Side
 from codesign.deploy._wrapper import Wrapper
 from codesign.errors import InputError
 from codesign.fixed import Codes
-from codesign.hdl.cycles import pack
+from codesign.hdl.cycles import bits
 from codesign.quantized import Quantized
 
 Words = npt.NDArray[np.uint64]
@@ -21,14 +21,11 @@ Words = npt.NDArray[np.uint64]
 
 def words(side: Side, codes: Sequence[IntArray]) -> Words:
     """Codes of every tensor, ``[events, ...]`` each, as the words of packets, ``[events, frames, links]``."""
-    records, bits = pack(side.ports, codes), list[npt.NDArray[np.uint8]]()
-    for port in side.ports:
-        record, records = records[:, : port.record], records[:, port.record :]
-        bits.append(np.unpackbits(record, 1, port.bits, "little"))
-    shape = (len(records), side.frames, len(side.links))
-    laid = np.zeros((len(records), side.frames * len(side.links) * WORD), np.uint8)
+    given = bits(side.ports, codes)
+    shape = (len(given), side.frames, len(side.links))
+    laid = np.zeros((len(given), side.frames * len(side.links) * WORD), np.uint8)
     there = side.places >= 0
-    laid[:, side.places[there]] = np.concatenate(bits, 1)[:, there]
+    laid[:, side.places[there]] = given[:, there]
     return np.packbits(laid, 1, "little").view("<u8").reshape(shape)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from codesign import tools
 from codesign.arrays import IntArray
 from codesign.errors import ToolError
-from codesign.hdl.cycles import Bytes, pack
+from codesign.hdl.cycles import Bytes, bits
 from codesign.hdl.interface import Interface, Port
 from codesign.templates import filled
 
@@ -32,24 +32,24 @@ class Stream:
     beat_bits: int
 
     @property
-    def bits(self) -> int:
+    def size(self) -> int:
         """Bits of an event."""
         return sum(port.bits for port in self.ports)
 
     @property
     def width(self) -> int:
         """Bits of ``tdata``."""
-        return self.beat_bits or -(-self.bits // 8) * 8
+        return self.beat_bits or -(-self.size // 8) * 8
 
     @property
     def beats(self) -> int:
         """Beats of an event."""
-        return -(-self.bits // self.width)
+        return -(-self.size // self.width)
 
     @property
     def spare(self) -> int:
         """Bits of the last beat that hold nothing."""
-        return self.width * self.beats - self.bits
+        return self.width * self.beats - self.size
 
     @property
     def placed(self) -> list[tuple[Port, int]]:
@@ -63,14 +63,11 @@ class Stream:
         return -(-self.width // 64) * 8
 
     def packed(self, codes: Sequence[IntArray]) -> Bytes:
-        """Codes of every tensor, ``[events, ...]`` each, as beats of the test bench, ``[events, beats, 8 + record]``."""
-        records, bits = pack(self.ports, codes), list[Bytes]()
-        for port in self.ports:
-            record, records = records[:, : port.record], records[:, port.record :]
-            bits.append(np.unpackbits(record, 1, port.bits, "little"))
-        bits.append(np.zeros((len(records), self.spare), np.uint8))
-        data = np.packbits(np.concatenate(bits, 1), 1, "little").reshape(len(records), self.beats, -1)
-        beats = np.zeros((len(records), self.beats, 8 + self.record), np.uint8)
+        """Codes ``[events, ...]`` of every tensor as beats of the test bench, ``[events, beats, 8 + record]``."""
+        given = bits(self.ports, codes)
+        padded = np.pad(given, ((0, 0), (0, self.spare)))
+        data = np.packbits(padded, 1, "little").reshape(len(given), self.beats, -1)
+        beats = np.zeros((len(given), self.beats, 8 + self.record), np.uint8)
         beats[:, -1, 0] = 1
         beats[:, :, 8 : 8 + data.shape[2]] = data
         return beats
@@ -135,11 +132,8 @@ class StreamCore:
         for event in events:
             parts.append(event)
             if self.inputs.beat_bits and generator.integers(BAD) == 0:
-                several = np.concatenate([event] * int(generator.integers(1, 4)))
-                bad = several[: len(several) - 1] if len(several) > 1 and generator.integers(2) else several
-                if len(bad) == len(event):
-                    bad = np.concatenate([event, event])
-                bad = bad.copy()
+                lengths = [n for n in range(1, 3 * len(event) + 1) if n != len(event)]
+                bad = np.concatenate([event] * 3)[: generator.choice(lengths)]
                 bad[:, 0] = 0
                 bad[-1, 0] = 1
                 parts.append(bad)

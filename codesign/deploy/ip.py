@@ -84,15 +84,16 @@ class Ip(Format):
             context.store.take_out(design.artifacts[source].digest, folder, folder=True)
             if source == "rtl":
                 shutil.copytree(folder, scratch / "project")
-                check, manifest = self._rtl(design, folder, scratch / "project", context)
+                made = self._rtl(design, folder, scratch / "project", context)
             else:
-                check, manifest = self._hls(design, folder)
-            proof = Proof.of({**design.checks, "numpy->ip": check}, self.name, self.allow_unproven)
-            replace(manifest, proof=proof).write(folder)
+                made = self._hls(design, folder)
+            checks = {"numpy->ip": made.check}
+            proof = Proof.of({**design.checks, **checks}, self.name, self.allow_unproven)
+            self._manifest(design, made, proof).write(folder)
             digest = context.store.put_folder(folder)
-        return {"artifacts": {"ip": Artifact("ip", digest, folder=True)}, "checks": {"numpy->ip": check}}
+        return {"artifacts": {"ip": Artifact("ip", digest, folder=True)}, "checks": checks}
 
-    def _rtl(self, design: Design, folder: Path, project: Path, context: Context) -> tuple[Check, Manifest]:
+    def _rtl(self, design: Design, folder: Path, project: Path, context: Context) -> "_Made":
         """The RTL project with the core around it."""
         from codesign.deploy._bench import run_bench
 
@@ -127,31 +128,41 @@ class Ip(Format):
         }
         if core:
             more |= {
-                side: {"tdata_bits": way.width, "beats": way.beats, "bits": way.bits}
+                side: {"tdata_bits": way.width, "beats": way.beats, "bits": way.size}
                 for side, way in (("s_axis", core.inputs), ("m_axis", core.outputs))
             }
         inputs, outputs = (
             [Tensor.of(port.tensor, port.shape, port.fixed) for port in ports]
             for ports in (interface.inputs, interface.outputs)
         )
-        return check, self._manifest(design, interface.top, inputs, outputs, RTL_PARTS, more)
+        return _Made(check, interface.top, inputs, outputs, RTL_PARTS, more)
 
-    def _hls(self, design: Design, folder: Path) -> tuple[Check, Manifest]:
+    def _hls(self, design: Design, folder: Path) -> "_Made":
         """The project of hls4ml's with a script that exports it."""
         top, quantized = function_for(self.name, folder, "Vitis"), design.quantized
         values = {"top": top, "config": hls4ml_config(folder), "version": self.version}
         (folder / "export.tcl").write_text(filled(FILES / "export.tcl.j2", values, tcl))
         check = Check("numpy", "ip", 0, 0, "not_checked", "the core is made by Vitis HLS, which is not run here")
-        inputs = [Tensor.of(name, shape, quantized.formats[name]) for name, shape in quantized.graph.inputs.items()]
-        more = {"form": "hls", "top": top, "packaging": "export.tcl"}
-        return check, self._manifest(design, top, inputs, [], HLS_PARTS, more)
+        shapes = quantized.graph.inputs
+        inputs = [Tensor.of(name, shape, quantized.formats[name]) for name, shape in shapes.items()]
+        more = {"form": "hls", "top": top, "packaging": "export.tcl", "outputs_in": "firmware/defines.h, result_t"}
+        return _Made(check, top, inputs, [], HLS_PARTS, more)
 
-    def _manifest(
-        self, design: Design, name: str, inputs: list[Tensor], outputs: list[Tensor], parts: tuple[Part, ...],
-        more: Mapping[str, object],
-    ) -> Manifest:  # fmt: skip
-        given, unknown = design.report["input"], Proof("proven", ())
+    def _manifest(self, design: Design, made: "_Made", proof: Proof) -> Manifest:
+        given = design.report["input"]
         return Manifest(
-            self.name, name, self.version, inputs, outputs, given["normalization"], given["classes"], unknown, parts,
-            more,
+            self.name, made.name, self.version, made.inputs, made.outputs, given["normalization"], given["classes"],
+            proof, made.parts, made.more,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A core, and what its manifest says of it."""
+
+    check: Check
+    name: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    parts: tuple[Part, ...]
+    more: Mapping[str, object]
