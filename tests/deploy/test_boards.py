@@ -1,6 +1,7 @@
 """Text of frames on links: samples as CMS's DemonstratorTools writes them, and all that can be written and read."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,32 +13,8 @@ from codesign.errors import InputError
 
 #: Two links of three frames each, written by hand after ``writeEMPFileV1``, ``V2`` and ``writeAPxFile``.
 SAMPLES: dict[FormatName, str] = {
-    "EMPv1": """\
-Board CMSSW
- Quad/Chan :         q00c0                q01c1       
-      Link :          000                  005        
-Frame 0000 :   0v0000000000000000   0v0000000000000000
-Frame 0001 :   1v00000000deadbeef   1vffffffffffffffff
-Frame 0002 :   1v0000000000000001   0v0000000000000000
-""",
-    "EMPv2": """\
-ID: CMSSW
-Metadata: (strobe,) start of orbit, start of packet, end of packet, valid
-
-      Link              000                     005        
-Frame 0000    0000 0000000000000000  00000 0000000000000000
-Frame 0001    1101 00000000deadbeef  11111 ffffffffffffffff
-Frame 0002    0011 0000000000000001  10000 0000000000000000
-""",
-    "APx": """\
-#Sideband ON
-#LinkLabel                LINK_00                    LINK_05    
-#BeginData
-0x0000    0x00 0x0000000000000000    0x00 0x0000000000000000
-0x0001    0x03 0x00000000deadbeef    0x0b 0xffffffffffffffff
-0x0002    0x09 0x0000000000000001    0x00 0x0000000000000000
-""",
-}  # fmt: skip
+    form: Path(__file__).with_name("samples").joinpath(f"{form}.txt").read_text() for form in KEPT
+}
 
 
 def sample() -> Board:
