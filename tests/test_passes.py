@@ -295,7 +295,7 @@ def record(
     folder: Path, seed: int, until: str | None = None, flow: str = "hls4ml", also: tuple[str, ...] = ()
 ) -> Recorded:
     """Build the tiny project with a flow, more passes and every sensitivity metric in a new store."""
-    own = {"place.nextpnr": {"seeds": 1}} if flow == "ecp5" else None
+    own = {"ecp5": {"place.nextpnr": {"seeds": 1}}, "rtl": {"deploy.patterns": {"packing": "in_order"}}}.get(flow)
     project = make_given(folder) if flow.startswith("given") else make(folder, flow, own)
     table = read_toml(project.file)
     metrics = [name for name in NAMES if name.startswith("sensitivity.")]
@@ -313,11 +313,13 @@ def record(
         return Recorded(changes, sorted(path.name for path in store.blobs.rglob("*") if path.is_file()))
 
 
+#: Formats for deployment, which no flow has.
+DEPLOY = ("deploy.emulator", "deploy.ip", "deploy.patterns")
 #: Flows that are built in two stores, each up to a pass and with passes that it lacks.
 BUILDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "hls4ml": (None, ()),
     "given-qonnx": ("finetune.qat", ()),
-    "rtl": ("report.summary", ("synthesize.layers",)),
+    "rtl": (None, ("synthesize.layers", *DEPLOY)),
     "ecp5": ("place.nextpnr", ()),
     "asic": ("synthesize.asic", ()),
 }
@@ -334,7 +336,7 @@ def twice(flow: str) -> list[Recorded]:
 RTL = ("estimate.resources", "transpile.rtl", "verify.rtl", "synthesize.yosys", "synthesize.layers")
 ECP5 = ("transpile.retarget", "place.nextpnr")
 ASIC = ("synthesize.asic",)
-SLOW = (*RTL, *ECP5, *ASIC)
+SLOW = (*RTL, *ECP5, *ASIC, *DEPLOY)
 
 #: Passes that need data of another kind, or that these flows do not have, and are run in tests of their own.
 VENDORS = tuple(f"synthesize.{name}" for name in ("vivado", "vitis_hls", "quartus", "catapult"))
@@ -350,7 +352,7 @@ ELSEWHERE = ("verify.anomaly", *VENDORS)
     ],
 )
 def test_is_deterministic_for_a_seed(name: str) -> None:
-    flows = {"given-qonnx": GIVEN, "rtl": RTL, "ecp5": ECP5, "asic": ASIC}
+    flows = {"given-qonnx": GIVEN, "rtl": RTL + DEPLOY, "ecp5": ECP5, "asic": ASIC}
     first, second = twice(next((flow for flow, names in flows.items() if name in names), "hls4ml"))
     assert name in first.changes, "no shipped flow that this test builds has the pass: build another flow here"
     assert json.dumps(first.changes[name]) == json.dumps(second.changes[name])

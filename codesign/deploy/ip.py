@@ -140,7 +140,8 @@ class Ip(Format):
     def _hls(self, design: Design, folder: Path) -> "_Made":
         """The project of hls4ml's with a script that exports it."""
         top, quantized = function_for(self.name, folder, "Vitis"), design.quantized
-        values = {"top": top, "config": hls4ml_config(folder), "version": self.version}
+        config, clock_ns = hls4ml_config(folder), design.target.clock_ns
+        values = {"top": top, "config": config, "clock_ns": clock_ns, "version": self.version}
         (folder / "export.tcl").write_text(filled(FILES / "export.tcl.j2", values, tcl))
         check = Check("numpy", "ip", 0, 0, "not_checked", "the core is made by Vitis HLS, which is not run here")
         shapes = quantized.graph.inputs
