@@ -338,6 +338,8 @@ ECP5 = ("transpile.retarget", "place.nextpnr")
 ASIC = ("synthesize.asic",)
 SLOW = (*RTL, *ECP5, *ASIC, *DEPLOY)
 
+#: Stages whose passes are added to flows that do not have them.
+ADDED = ("sensitivity", "verify", "synthesize", "deploy")
 #: Passes that need data of another kind, or that these flows do not have, and are run in tests of their own.
 VENDORS = tuple(f"synthesize.{name}" for name in ("vivado", "vitis_hls", "quartus", "catapult"))
 ELSEWHERE = ("verify.anomaly", *VENDORS)
@@ -401,7 +403,7 @@ def _loading(here: Path) -> list[Setting]:
 
 
 @pytest.mark.parametrize("flow", ["hls4ml", "qonnx", "rtl", "given"])
-@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(("sensitivity", "verify", "synthesize"))])
+@pytest.mark.parametrize("name", [name for name in NAMES if name.split(".")[0] in ADDED])
 def test_a_pass_is_added_after_what_it_reads_and_before_who_reads_it(flow: str, name: str) -> None:
     before = load_flow(flow, Path())
     passes = before.extended([name], "test").passes

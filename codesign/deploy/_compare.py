@@ -15,8 +15,10 @@ from codesign.passes import Context
 from codesign.quantized import Quantized
 from codesign.verify._corners import corners
 
-#: Test samples that are scaled until they leave the input formats, and by what.
-SATURATED, SCALE = 1024, np.float32(64)
+#: Test samples that are scaled until they leave the input formats, and by what power of two.
+SATURATED, SCALE = 1024, 6
+#: What may be scaled by it.
+LARGEST = float(np.finfo(np.float32).max) / 2**SCALE
 #: Longest time that the whole set may take.
 TIMEOUT_S = 3600.0
 
@@ -65,10 +67,10 @@ def compared(
         ToolError: It crashed.
     """
     ends = corners(quantized, context.seed).values()
-    inputs = [
-        np.concatenate([np.asarray(x, np.float32), x[:SATURATED] * SCALE, end.real().astype(np.float32)])
-        for x, end in zip(test, ends, strict=True)
-    ]
+    inputs: list[FloatArray] = []
+    for x, end in zip(test, ends, strict=True):
+        large = np.ldexp(np.clip(x[:SATURATED], -LARGEST, LARGEST), SCALE)
+        inputs.append(np.concatenate([x, large, end.real()]).astype(np.float32))
     codes, wanted = expected(library, quantized, inputs)
     given, found = (context.work.resolve() / f"{name}.npz" for name in ("inputs", "outputs"))
     np.savez(given, allow_pickle=False, reals=flat(inputs), codes=codes)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 import codesign
-from codesign.deploy._kernel import kernel
+from codesign.deploy._kernel import LENGTH, kernel
 from codesign.deploy._manifest import Manifest
-from codesign.deploy._program import NARROW, WIDE, Program
+from codesign.deploy._program import Program
+from codesign.deploy._vectors import NARROW, WIDE
 from codesign.fixed import Fixed
 from codesign.hdl.circuit import Circuit
 from codesign.templates import filled
@@ -100,7 +101,7 @@ class Library:
             "output_bits": found.output_bits,
             "types": {NARROW: "N", WIDE: "W"},
             "wide": wide,
-            "kernel": kernel(found),
+            "kernel": kernel(found, LENGTH),
             "tables": [[f"{code % 2**NARROW}u" for code in table] for table in found.tables],
             "scales": [repr(2.0**place) for place in self._elements(given, "fraction")],
             "least": [f"{low}.0" for low in self._elements(given, "low")],

@@ -1,98 +1,73 @@
-"""Formats for deployment are passes that are run on the end of a finished build; one of another package here."""
+"""Formats for deployment are passes that are run on the end of a finished build; those of another package here."""
 
 import json
 import os
-import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from codesign import plugins
+from codesign.deployment import deploy
+from codesign.errors import InputError
+from codesign.flow import Setting
 from codesign.kept import Kept
+from codesign.passes import registry
 from codesign.store import Store
-from tests.builds import Outcome, Project, copy, digests, finished, run
-
-#: A format that writes the proof and an option down.
-NOTE = '''"""A format of another package."""
-
-from dataclasses import dataclass
-
-from codesign.deploy._format import Format
-from codesign.design import Artifact, Check, Measure
+from tests.builds import Project, copy, digests, finished, run
+from tests.deploy.notes import Core, Note
+from tests.test_passes import Entry
 
 
-@dataclass(frozen=True)
-class Note(Format):
-    """A file with the proof.
-
-    Args:
-        text: What it says beside.
-    """
-
-    text: str = "none"
-
-    name = "deploy.note"
-    reads = (*Format.reads, "quantized")
-    writes = ("artifacts.note", "measures", "checks")
-
-    def make(self, design, context, proof):
-        content = f"{self.text} {proof.status} {len(proof.not_checked)} {len(design.quantized.graph.nodes)}"
-        check = Check("numpy", "note", 1, 0, "exact", "none")
-        digest = context.store.put(content.encode())
-        measure = Measure(1.0, "file", "simulated", self.name)
-        return {
-            "artifacts": {"note": Artifact("note.txt", digest)},
-            "measures": {"notes": measure},
-            "checks": {"numpy->note": check},
-        }
-
-
-@dataclass(frozen=True)
-class Core(Format):
-    """A format of what this flow does not make."""
-
-    name = "deploy.core"
-    reads = (*Format.reads, "artifacts.rtl")
-    writes = ("artifacts.core",)
-
-    def make(self, design, context, proof):
-        raise AssertionError
-'''
+@pytest.fixture(autouse=True)
+def formats(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine on which another package's formats are installed, and no others."""
+    with monkeypatch.context() as patch:
+        offers = {"codesign.passes": [Entry("note", Note), Entry("core", Core)]}
+        patch.setattr(plugins, "entry_points", lambda group: offers.get(group, []))
+        registry.cache_clear()
+        yield
+    registry.cache_clear()
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment in which another package's formats are installed."""
-    folder = tmp_path_factory.mktemp("site")
-    metadata = folder / "notes-1.0.dist-info"
+    """The environment of a command for which they are."""
+    metadata = tmp_path_factory.mktemp("site") / "notes-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: notes\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[codesign.passes]\nnote = notes:Note\ncore = notes:Core\n")
-    (folder / "notes.py").write_text(NOTE)
-    return {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
+    entries = "[codesign.passes]\nnote = tests.deploy.notes:Note\ncore = tests.deploy.notes:Core\n"
+    (metadata / "entry_points.txt").write_text(entries)
+    return {"PYTHONPATH": os.pathsep.join([str(metadata.parent), *sys.path])}
 
 
-def deploy(project: Project, site: dict[str, str], *arguments: str) -> Outcome:
-    return run("deploy", str(project.out), *arguments, environment=site)
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return copy(finished(), tmp_path / "project")
 
 
-def without_order(report: dict[str, Any]) -> dict[str, Any]:
-    """A report without times and reasons of passes."""
-    return {**report, "passes": sorted(row["name"] for row in report["passes"])}
+def option(text: str) -> list[Setting]:
+    key, _, value = text.partition("=")
+    return [Setting(key, value, "--set", Path(), explicit=True)]
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return copy(finished(), tmp_path_factory.mktemp("built") / "project")
+def note(project: Project) -> str:
+    return (project.out / "note.txt").read_text()
 
 
-def test_a_format_is_made_of_a_finished_build_and_cached(built: Project, site: dict[str, str], tmp_path: Path) -> None:
-    project = copy(built, tmp_path / "project")
+#: What the note says of a build without a C++ or RTL representation.
+TOLD = "proven 1 numpy qonnx hls4ml"
+
+
+def test_a_format_is_made_of_a_finished_build_and_cached(project: Project, site: dict[str, str]) -> None:
     before = project.report()
-    outcome = deploy(project, site, "--format", "note", "--set", "deploy.note.text=mine")
+    command = ["deploy", str(project.out), "--format", "note", "--set", "deploy.note.text=mine"]
+    outcome = run(*command, environment=site)
     assert (outcome.code, outcome.err) == (0, "")
-    assert (project.out / "note.txt").read_text() == "mine proven 1 3"
+    assert "deploy.note" in outcome.out
+    assert note(project) == f"mine {TOLD}"
     report = project.report()
     assert report["passes"][:-1] == before["passes"]
     assert report["passes"][-1]["name"] == "deploy.note"
@@ -101,99 +76,92 @@ def test_a_format_is_made_of_a_finished_build_and_cached(built: Project, site: d
     assert report["checks"][-1]["to"] == "note"
     assert next(row for row in report["measures"] if row not in before["measures"])["name"] == "notes"
     assert "| note | note.txt |" in (project.out / "report.md").read_text()
-    again = deploy(project, site, "--format", "note", "--set", "deploy.note.text=mine")
-    assert "deploy.note" in again.out
+    deploy(project.out, ["note"], option("deploy.note.text=mine"))
     assert project.statuses()["deploy.note"][0] == "cached"
-    other = deploy(project, site, "--format", "note")
-    assert other.code == 0
-    assert (project.out / "note.txt").read_text() == "none proven 1 3"
+    deploy(project.out, ["note"])
+    assert note(project) == f"none {TOLD}"
     assert len(project.report()["passes"]) == len(before["passes"]) + 1
 
 
-def test_a_build_file_with_the_format_gives_the_same(built: Project, site: dict[str, str], tmp_path: Path) -> None:
-    afterwards, at_once = copy(built, tmp_path / "one"), copy(built, tmp_path / "two")
-    deploy(afterwards, site, "--format", "note", "--set", "deploy.note.text=mine")
+def without_passes(report: dict[str, Any]) -> dict[str, Any]:
+    """A report without times and reasons of passes."""
+    return {**report, "passes": [row["name"] for row in report["passes"]]}
+
+
+def test_a_build_file_with_the_format_gives_the_same(project: Project, tmp_path: Path) -> None:
+    at_once = copy(project, tmp_path / "other")
+    deploy(project.out, ["note"], option("deploy.note.text=mine"))
     at_once.write({"": {"also": ["deploy.note"]}, "deploy.note": {"text": "mine"}})
-    assert at_once.build(environment=site).code == 0
-    assert without_order(at_once.report()) == without_order(afterwards.report())
+    result = at_once.library()
+    assert result.passes[-1].name == "deploy.note"
+    assert "note" in result.design.artifacts
+    assert without_passes(at_once.report()) == without_passes(project.report())
+    deploy(at_once.out, ["note"])
+    assert at_once.statuses()["deploy.note"][0] == "cached"
     for name in ("report.json", "report.md"):  # with times and reasons
-        for project in (afterwards, at_once):
-            (project.out / name).unlink()
-    assert digests(at_once.out) == digests(afterwards.out)
+        for each in (project, at_once):
+            (each.out / name).unlink()
+    assert digests(at_once.out) == digests(project.out)
 
 
-def test_options_of_the_build_file_are_those_of_formats_made_later(
-    built: Project, site: dict[str, str], tmp_path: Path
-) -> None:
-    project = copy(built, tmp_path / "project")
+def test_options_of_the_build_file_are_those_of_formats_made_later(project: Project) -> None:
     project.write({"deploy.note": {"text": "kept"}})
-    assert project.build(environment=site).code == 0
+    project.library()
     assert not (project.out / "note.txt").exists()
-    assert deploy(project, site).code == 0, "the default: what can be made of this build"
-    assert (project.out / "note.txt").read_text() == "kept proven 1 3"
-    assert not (project.out / "core").exists()
+    steps = [run.name for run in deploy(project.out).passes]
+    assert {"deploy.emulator", "deploy.note"} <= set(steps), "the default: what can be made of this build"
+    assert "deploy.core" not in steps
+    assert note(project).startswith(f"kept {TOLD}")
 
 
-def test_a_new_build_takes_formats_away(built: Project, site: dict[str, str], tmp_path: Path) -> None:
-    project = copy(built, tmp_path / "project")
-    deploy(project, site, "--format", "note")
-    assert project.build("--until", "finetune").code == 0
+def test_a_new_build_takes_formats_away(project: Project) -> None:
+    deploy(project.out, ["note"])
+    project.library(until="finetune")
     assert not (project.out / "note.txt").exists()
     assert not (project.out / ".codesign" / "design.json").exists()
-    outcome = deploy(project, site, "--format", "note")
-    assert outcome.code == 2
-    assert "export.qonnx has not run, nor have verify.exact, verify.accuracy, report.summary" in outcome.err
+    words = "export.qonnx has not run, nor have verify.exact, verify.accuracy, report.summary"
+    with pytest.raises(InputError, match=words):
+        deploy(project.out, ["note"])
 
 
 REFUSED = {
-    "an unknown format": (["--format", "xyz"], r"no such format; known: .*note"),
-    "a misspelt format": (["--format", "nite"], r"did you mean 'note'"),
-    "a field that the build lacks": (
-        ["--format", "core"],
-        r"no artifacts.rtl, which deploy.core reads.*--also.*transpile.rtl",
-    ),
-    "an option of another format": (["--format", "note", "--set", "deploy.core.x=1"], r"name it too: --format core"),
-    "an option of the build": (["--format", "note", "--set", "finetune.epochs=1"], r"build again"),
-    "an unknown option": (["--format", "note", "--set", "deploy.note.tekst=1"], r"unknown option 'tekst'.*'text'"),
+    "an unknown format": ("xyz", "", r"no such format; known: .*note"),
+    "a misspelt format": ("nite", "", r"did you mean 'note'"),
+    "a field that the build lacks": ("core", "", r"no artifacts.rtl, which deploy.core reads.*transpile.rtl"),
+    "an option of another format": ("note", "deploy.core.x=1", r"name it too: --format core"),
+    "an option of the build": ("note", "finetune.epochs=1", r"build again"),
+    "an unknown option": ("note", "deploy.note.tekst=1", r"unknown option 'tekst'.*'text'"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_refused_changes_nothing(built: Project, site: dict[str, str], case: str) -> None:
-    arguments, words = REFUSED[case]
-    before = digests(built.out)
-    outcome = deploy(built, site, *arguments)
-    assert outcome.code == 2
-    assert "Traceback" not in outcome.err
-    assert re.search(words, outcome.err), outcome.err
-    assert digests(built.out) == before
+def test_what_is_refused_changes_nothing(project: Project, case: str) -> None:
+    name, given, words = REFUSED[case]
+    before = digests(project.out)
+    with pytest.raises(InputError, match=words):
+        deploy(project.out, [name], option(given) if given else [])
+    assert digests(project.out) == before
 
 
-def test_a_damaged_design_is_refused(built: Project, site: dict[str, str], tmp_path: Path) -> None:
-    project = copy(built, tmp_path / "project")
+def test_a_damaged_design_is_refused(project: Project) -> None:
     place = project.out / ".codesign" / "design.json"
     record = json.loads(place.read_bytes())
     record["fields"]["target"]["name"] = "another"
     place.write_text(json.dumps(record))
-    outcome = deploy(project, site)
-    assert outcome.code == 2
-    assert "damaged" in outcome.err
-    assert "build again" in outcome.err
+    with pytest.raises(InputError, match=r"damaged.*build again"):
+        deploy(project.out)
 
 
-def test_what_differs_is_refused_or_marked(built: Project, site: dict[str, str], tmp_path: Path) -> None:
-    project = copy(built, tmp_path / "project")
+def test_what_differs_is_refused_or_marked(project: Project) -> None:
     kept = Kept.read(project.out, Store(project.out / ".codesign"))
     kept.fields["checks"]["numpy->qonnx"] |= {"status": "differs", "mismatches": 7}
     kept.write(project.out)
     before = digests(project.out)
-    outcome = deploy(project, site, "--format", "note")
-    assert outcome.code == 2
-    assert "numpy -> qonnx: 7 of 400 inputs give other integers" in outcome.err
-    assert "--allow-unproven" in outcome.err
+    with pytest.raises(InputError, match=r"numpy -> qonnx: 7 of 400 inputs give other integers.*--allow-unproven"):
+        deploy(project.out, ["note"])
     assert digests(project.out) == before
-    assert deploy(project, site, "--format", "note", "--allow-unproven").code == 0
-    assert (project.out / "note.txt").read_text() == "none unproven 1 3"
+    deploy(project.out, ["note"], allow_unproven=True)
+    assert note(project) == "none unproven 1 numpy qonnx hls4ml"
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty"])
@@ -203,3 +171,10 @@ def test_no_build_at_all(kind: str, tmp_path: Path) -> None:
     outcome = run("deploy", str(tmp_path / "out"))
     assert outcome.code == 2
     assert "codesign build" in outcome.err
+
+
+def test_a_format_needs_a_report(project: Project) -> None:
+    """A flow without one ends before formats are made, and says so before it runs."""
+    with pytest.raises(InputError, match=r"deploy.note reads 'report', which no pass before it writes.*report.summary"):
+        (project.folder / "short.toml").write_text('summary = "short"\npasses = ["load.npz", "load.torch"]\n')
+        project.library(flow=str(project.folder / "short.toml"), also=["deploy.note"])
