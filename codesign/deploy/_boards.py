@@ -79,7 +79,7 @@ def _empv1(board: Board) -> Iterator[str]:
 
 
 def _empv2(board: Board) -> Iterator[str]:
-    strobed = (~board.rows["strobe"].all(0)).tolist()
+    strobed: list[bool] = [not board.rows["strobe"][:, place].all() for place in range(len(board.links))]
     yield f"ID: {board.name}"
     yield METADATA
     yield ""

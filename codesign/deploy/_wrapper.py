@@ -10,6 +10,9 @@ from codesign.deploy._links import WORD, LinkMap, Side
 from codesign.hdl.interface import Interface, Port
 from codesign.templates import filled
 
+#: Of the module.
+TEMPLATE = Path(__file__).with_name("links.v.j2")
+
 
 @dataclass(frozen=True, eq=False)
 class Wrapper:
@@ -68,7 +71,7 @@ class Wrapper:
             ],
             "words": list(self._words()),
         }
-        (folder / self.file).write_text(filled(Path(__file__).with_name("links.v.j2"), values))
+        (folder / self.file).write_text(filled(TEMPLATE, values))
         given, made = (
             tuple(Port(f"link_{way}_{link}", "", (ratio,), False, WORD, WORD) for link in side.links)
             for way, side in (("in", self.inputs), ("out", self.outputs))

@@ -65,6 +65,10 @@ class Ip(Format):
             if getattr(self, option) < 0:
                 raise InputError(f"{self.name}, {option}", f"{getattr(self, option)}", "0 or more")
 
+    def files(self) -> tuple[Path, ...]:
+        """The templates."""
+        return tuple(sorted(FILES.iterdir()))
+
     def programs(self) -> tuple[str, ...]:
         """The C++ compiler; Verilator is looked for elsewhere too."""
         return (self.compiler,)

@@ -12,7 +12,7 @@ from codesign.deploy._format import Format
 from codesign.deploy._links import LinkMap, Side
 from codesign.deploy._manifest import Manifest, Part, Tensor
 from codesign.deploy._proof import Proof
-from codesign.deploy._wrapper import Wrapper
+from codesign.deploy._wrapper import TEMPLATE, Wrapper
 from codesign.design import Allocation, Artifact, Design
 from codesign.errors import InputError
 from codesign.hdl.interface import Interface, Port
@@ -67,8 +67,8 @@ class Patterns(Format):
             raise InputError(f"{self.name}, board", repr(self.board), "printable ASCII, no blanks around it")
 
     def files(self) -> tuple[Path, ...]:
-        """The link map, if it has a file of its own."""
-        return () if self.links is None else (self.links,)
+        """The template of the module, and the link map, if it has a file of its own."""
+        return (TEMPLATE,) if self.links is None else (TEMPLATE, self.links)
 
     def programs(self) -> tuple[str, ...]:
         """The C++ compiler; Verilator is looked for elsewhere too."""

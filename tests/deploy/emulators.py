@@ -11,8 +11,8 @@ from codesign import tools
 from codesign.deploy._compare import expected, flat
 from codesign.deploy._library import Library
 from codesign.deploy._program import program
-from codesign.quantized import Quantized
 from codesign.hdl.circuit import trace_network
+from codesign.quantized import Quantized
 
 
 @dataclass(frozen=True)

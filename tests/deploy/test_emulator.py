@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from codesign.finetune._network import QuantizedNetwork
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -22,14 +23,13 @@ from codesign.deploy._program import program
 from codesign.deploy.emulator import Emulator
 from codesign.deployment import deploy
 from codesign.errors import InputError
-from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
 from codesign.flow import Setting
+from codesign.hdl.circuit import trace_network
 from codesign.load._fx import graph_from_module
 from codesign.passes import Context
 from codesign.quantized import Quantized
 from codesign.store import Store
-from codesign.hdl.circuit import trace_network
 from tests import strategies
 from tests.builds import copy, finished, samples
 from tests.deploy.emulators import Loaded, compiled

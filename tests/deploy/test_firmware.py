@@ -74,7 +74,7 @@ def test_what_may_be_is_not_refused_early(tmp_path: Path) -> None:
     own.write_text("[links]\nperiod = 1\ninputs = [{link = 0, frame = 0, count = 3}]\n")
     with pytest.raises(InputError, match=r"links.toml, links, inputs: 16 of 64 bits missing"):
         Patterns(links=own).refuse(early(MAP))
-    assert Patterns(links=own).files() == (own,)
+    assert own in Patterns(links=own).files()
 
 
 @pytest.mark.parametrize(
