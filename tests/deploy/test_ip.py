@@ -15,10 +15,10 @@ SMALL = Sums(((3, 7), (1, 20)), ((2, 30), (1, 9)), 3)
 CORES = [
     (Sums(((1, 8),), ((5, 8),), 1), 8),
     (Sums(((5, 8),), ((1, 3),), 9), 8),
-    (Sums(((2, 32),), ((1, 60),), 30), 64),
+    (Sums(((2, 32),), ((1, 53),), 30), 64),
     (SMALL, 16),
     (SMALL, 0),
-    (Sums(((9, 50),), ((3, 60),), 14), 0),
+    (Sums(((9, 50),), ((3, 53),), 14), 0),
 ]
 SEEDS = range(1, 6)
 #: Cycles of the test bench after the last beat, and two of the queue.
