@@ -145,7 +145,7 @@ class Streamed:
     """What a test bench found.
 
     Args:
-        mismatches: Events that are not as wanted, are missing or too many.
+        mismatches: Events that are not as wanted, are missing or too many; 1 if the core alone stopped taking beats.
         breaches: Times that an offered beat changed before it was taken.
         cycles: Clock cycles played.
     """
@@ -188,10 +188,10 @@ def stream(
     found = np.fromfile(folder / "out.bin", np.uint8)
     if found.size < 24 or (found.size - 24) % beats.shape[1]:
         raise ToolError("simulation", f"{found.size} bytes", f"24, and beats of {beats.shape[1]}", f"log: {log}")
-    breaches, cycles, _ = found[:24].view("<u8").tolist()
+    breaches, cycles, left = found[:24].view("<u8").tolist()
     came = found[24:].reshape(-1, beats.shape[1])
     common = min(len(came), len(beats))
     wrong = np.ones(max(len(came), len(beats)), bool)
     wrong[:common] = (came[:common] != beats[:common]).any(1)
     events = np.unique(np.flatnonzero(wrong) // core.outputs.beats)
-    return Streamed(len(events), breaches, cycles)
+    return Streamed(max(len(events), left), breaches, cycles)
