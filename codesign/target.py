@@ -1,8 +1,9 @@
 """What the chip and the trigger allow: TOML files in ``targets/`` or of the user's own."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import floor, inf
 from pathlib import Path
+from typing import Any
 
 from codesign.errors import InputError
 from codesign.shipped import is_file, read_shipped, shipped_path
@@ -31,6 +32,7 @@ class Target:
         latency_ns: Longest time from input to output; None if the trigger sets none.
         adder_ns: Time of one level of adders, with its carry chain and the wire to the next.
         register_ns: What a register takes of a clock period.
+        links: How events travel on a board's links, for ``deploy.patterns``; empty if that is not said.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Target:
     latency_ns: float | None = None
     adder_ns: float = 1.0
     register_ns: float = 0.0
+    links: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
         for name in ("clock_ns", "initiation_interval_ns", "latency_ns", "adder_ns", "area_um2"):

@@ -295,7 +295,7 @@ def record(
     folder: Path, seed: int, until: str | None = None, flow: str = "hls4ml", also: tuple[str, ...] = ()
 ) -> Recorded:
     """Build the tiny project with a flow, more passes and every sensitivity metric in a new store."""
-    own = {"place.nextpnr": {"seeds": 1}} if flow == "ecp5" else None
+    own = {"ecp5": {"place.nextpnr": {"seeds": 1}}, "rtl": {"deploy.patterns": {"packing": "in_order"}}}.get(flow)
     project = make_given(folder) if flow.startswith("given") else make(folder, flow, own)
     table = read_toml(project.file)
     metrics = [name for name in NAMES if name.startswith("sensitivity.")]
@@ -313,11 +313,13 @@ def record(
         return Recorded(changes, sorted(path.name for path in store.blobs.rglob("*") if path.is_file()))
 
 
+#: Formats for deployment, which no flow has.
+DEPLOY = ("deploy.emulator", "deploy.ip", "deploy.patterns")
 #: Flows that are built in two stores, each up to a pass and with passes that it lacks.
 BUILDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "hls4ml": (None, ()),
     "given-qonnx": ("finetune.qat", ()),
-    "rtl": (None, ("synthesize.layers", *(name for name in NAMES if name.startswith("deploy.")))),
+    "rtl": (None, ("synthesize.layers", *DEPLOY)),
     "ecp5": ("place.nextpnr", ()),
     "asic": ("synthesize.asic", ()),
 }
@@ -334,7 +336,6 @@ def twice(flow: str) -> list[Recorded]:
 RTL = ("estimate.resources", "transpile.rtl", "verify.rtl", "synthesize.yosys", "synthesize.layers")
 ECP5 = ("transpile.retarget", "place.nextpnr")
 ASIC = ("synthesize.asic",)
-DEPLOY = ("deploy.emulator",)
 SLOW = (*RTL, *ECP5, *ASIC, *DEPLOY)
 
 #: Stages whose passes are added to flows that do not have them.

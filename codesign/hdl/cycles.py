@@ -87,6 +87,15 @@ def pack(ports: Sequence[Port], codes: Sequence[IntArray]) -> Bytes:
     return np.concatenate(records, 1)
 
 
+def bits(ports: Sequence[Port], codes: Sequence[IntArray]) -> Bytes:
+    """Codes of every port, ``[batch, ...]`` each, as bits one after another, ``[batch, bits]``."""
+    records, found = pack(ports, codes), list[Bytes]()
+    for port in ports:
+        record, records = records[:, : port.record], records[:, port.record :]
+        found.append(np.unpackbits(record, 1, port.bits, "little"))
+    return np.concatenate(found, 1)
+
+
 def unpack(ports: Sequence[Port], cycles: Bytes) -> list[IntArray]:
     """The other way round: codes ``[batch, elements]`` of every port."""
     found: list[IntArray] = []

@@ -1,6 +1,7 @@
 """Verilator: finding one that can be trusted, and compiling a project into a program that plays cycles."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,16 +69,44 @@ def compile_player(
     Returns:
         The program: ``player CYCLES.bin OUT.bin``.
     """
-    made = project / "simulation"
+    player = filled(Path(__file__).with_name("player.cpp.j2"), {"interface": interface})
+    return compile_bench(verilator, interface.top, interface.files, player, project, compiler, log, timeout_s)
+
+
+def compile_bench(
+    verilator: Verilator,
+    top: str,
+    files: Sequence[str],
+    bench: str,
+    project: Path,
+    compiler: str,
+    log: Path,
+    timeout_s: float,
+) -> Path:
+    """Compile a project and a program that drives its top module, which is the class ``Top`` there.
+
+    Args:
+        verilator: The compiler of Verilog.
+        top: The top module.
+        files: Its files, relative to the project.
+        bench: The program in C++.
+        project: The project's folder; the program goes below it.
+        compiler: The C++ compiler, as found on PATH.
+        log: Takes what the tools print.
+        timeout_s: Longest time of one call.
+
+    Returns:
+        The program.
+    """
+    made = (project / "simulation").resolve()  # tools are run in folders of their own
     made.mkdir()
     command = [
-        verilator.program, "--cc", "-O3", *QUIET, "--top-module", interface.top, "--prefix", "Top", "--Mdir", made,
-        *interface.files,
+        verilator.program, "--cc", "-O3", *QUIET, "--top-module", top, "--prefix", "Top", "--Mdir", made,
+        *files,
     ]  # fmt: skip
     environment = {**os.environ, "VERILATOR_ROOT": str(verilator.root)}
     tools.run(command, project, log, timeout_s, environment)
-    player = Path(__file__).with_name("player.cpp.j2")
-    (made / "player.cpp").write_text(filled(player, {"interface": interface}))
+    (made / "player.cpp").write_text(bench)
     include = verilator.root / "include"
     sources = [*sorted(made.glob("*.cpp")), *(include / name for name in RUNTIME)]
     common = [*FLAGS, f"-I{include}", f"-I{include / 'vltstd'}", "-I."]
