@@ -13,10 +13,10 @@ demo: $(STAMP)
 	$(RUN)/codesign build examples/jets/build.toml --flow rtl --also transpile.hls4ml
 
 test: $(TEST_STAMP) lint
-	$(RUN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(TEST_STAMP)
-	$(RUN)/python -m pytest -n 2 --dist loadgroup -m slow
+	$(RUN)/python -m pytest -n 2 -m slow
 
 lint: $(TEST_STAMP)
 	$(RUN)/ruff check .

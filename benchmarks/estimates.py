@@ -38,8 +38,8 @@ from codesign.allocate.costs import Hardware, make_cost
 from codesign.estimate._fit import FITTED, Fit
 from codesign.estimate._model import estimate
 from codesign.estimate._terms import count_terms, ports
-from codesign.synthesize._families import FAMILIES, resources
-from codesign.synthesize._yosys import Yosys, count_cells, find_yosys
+from codesign.hdl.families import FAMILIES, resources
+from codesign.hdl.yosys import Yosys, count_cells, find_yosys
 from codesign.target import load_target
 
 CSV = Path(__file__).parent / "estimates.csv"
@@ -65,8 +65,8 @@ def known(drawn: Drawn) -> dict[str, object]:
 
 def synthesized(drawn: Drawn, yosys: Yosys) -> dict[str, object]:
     """What is counted of it, by field of ``Row``."""
-    from codesign.transpile._circuit import trace_network
-    from codesign.transpile._unrolled import write_unrolled
+    from codesign.hdl.circuit import trace_network
+    from codesign.hdl.unrolled import write_unrolled
 
     start = perf_counter()
     circuit = trace_network(drawn.quantized)

@@ -14,7 +14,7 @@ from codesign.allocate.costs.rtl_lut import digit_bits, weight_bits
 from codesign.estimate._fit import Error, Fit
 from codesign.estimate._model import Placed, levels, node_lut, pipeline_stages, registered, shared
 from codesign.estimate._terms import Terms
-from codesign.synthesize._families import FamilyName
+from codesign.hdl.families import FamilyName
 
 FAMILY: FamilyName = "xcup"
 #: Networks from this number on are held out: they were drawn after the model's form was settled on those before.

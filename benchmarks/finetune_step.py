@@ -15,11 +15,11 @@ from torch.nn import functional
 
 from codesign.allocate.pareto import Pareto
 from codesign.design import Design
-from codesign.finetune._network import QuantizedNetwork
 from codesign.finetune._train import Batches, Recipe, _begin, _step
 from codesign.fixed import Fixed
 from codesign.load.npz import Npz
 from codesign.load.torch import Torch
+from codesign.network import QuantizedNetwork
 from codesign.sensitivity.hessian_trace import HessianTrace
 from codesign.starting import Starting
 from codesign.torch_forward import float_forward, split_tensors, to_tensors

@@ -34,11 +34,11 @@ from rtl_peers.ours import by_codesign
 
 from codesign.fixed import Codes
 from codesign.flow import Setting
+from codesign.hdl.families import FAMILIES, resources
+from codesign.hdl.interface import Interface
+from codesign.hdl.yosys import count_cells, find_yosys
 from codesign.pipeline import build_file
 from codesign.quantized import Quantized
-from codesign.synthesize._families import FAMILIES, resources
-from codesign.synthesize._yosys import count_cells, find_yosys
-from codesign.transpile._interface import Interface
 
 ROOT = Path(__file__).parent.parent
 CLOCK_NS, LEVELS, SAMPLES, TIMEOUT_S = 5.0, 5, 2000, 7200.0

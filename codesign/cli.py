@@ -72,7 +72,7 @@ def build(
     from codesign.console import make_console, show_allocation, show_report, show_sensitivity
     from codesign.pipeline import build_file
 
-    given = _settings(options)
+    given = settings_of(options)
     console = make_console()
     with _watched(console) as watcher:
         result = build_file(file, out, target, flow, given, seed, until, force or (), also or (), watcher)
@@ -120,7 +120,7 @@ def deploy(
 
     console = make_console()
     with _watched(console) as watcher:
-        deployed = made_of(directory, formats or (), _settings(options), allow_unproven, watcher)
+        deployed = made_of(directory, formats or (), settings_of(options), allow_unproven, watcher)
     show_report(console, deployed.report, str(directory / "report.md"))
     if deployed.report["failures"]:
         raise typer.Exit(FAILED)
@@ -155,7 +155,7 @@ def check(
     if model.suffix == ".toml":
         if output:
             raise InputError("--output", f"{output!r} for a build file", "an ONNX file", "set load.onnx.output in it")
-        subject = Subject.of_passes(*planned(model, target, flow, _settings(options)))
+        subject = Subject.of_passes(*planned(model, target, flow, settings_of(options)))
     elif flow or options:
         raise InputError("--flow" if flow else "--set", "for an ONNX file", "a build file that has it in load.onnx")
     else:
@@ -298,7 +298,7 @@ def _watched(console: "Console") -> "Generator[Watcher]":
         watcher.stop()
 
 
-def _settings(options: list[str] | None) -> "list[Setting]":
+def settings_of(options: list[str] | None) -> "list[Setting]":
     """What --set says.
 
     Raises:

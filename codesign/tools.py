@@ -5,10 +5,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from math import inf
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from codesign.errors import InputError, ToolError
 
@@ -19,6 +21,16 @@ INSTALL = {
     "ecppack": "install Project Trellis, or take nextpnr-ecp5 off PATH for pip install 'codesign[rtl]'",
     "sta": "install OpenSTA (Debian, Ubuntu: apt-get install opensta)",
 }
+
+
+def require_time(where: str, timeout_s: float) -> None:
+    """Refuse a time limit that is none.
+
+    Raises:
+        InputError: It is not positive, or no number.
+    """
+    if not 0 < timeout_s < inf:
+        raise InputError(where, f"{timeout_s}", "a positive number of seconds")
 
 
 def find(program: str) -> Path:
@@ -77,16 +89,47 @@ def _finish(
     Returns:
         Exit status, and what came of output and errors where they are pipes.
     """
-    with subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, cwd=cwd, env=environment, start_new_session=True
-    ) as process:
-        try:
-            said, complained = process.communicate(timeout=timeout_s)
-        except BaseException:
+    process = None
+    try:
+        with _signals_wait():  # so that no program is there that this process does not know of
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=errors,
+                cwd=cwd,
+                env=environment,
+                start_new_session=True,
+            )
+        said, complained = process.communicate(timeout=timeout_s)
+    except BaseException:
+        if process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # a session has the number of its first process
-            raise
+            process.communicate()
+        raise
     return process.returncode, said or b"", complained or b""
+
+
+@contextmanager
+def _signals_wait() -> Generator[None]:
+    """Signals that end a process, and that it doesn't ignore, come after what is done inside.
+
+    They are not blocked, for a program that is started inside would never see them.
+    """
+    came: list[int] = []
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # no other may say what is done about signals
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in came:
+        signal.raise_signal(number)
 
 
 def python_path() -> dict[str, str]:

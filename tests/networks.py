@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from codesign.errors import InputError
-from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
+from codesign.network import QuantizedNetwork
 from codesign.ops.op import Shape
 from tests import strategies
 from tests.strategies import channel_format, channel_points, spread_values

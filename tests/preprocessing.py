@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from codesign.errors import InputError
-from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.load._dataset import make_dataset
 from codesign.load._numpy import Table
 from codesign.load.torch import graph_for
+from codesign.network import QuantizedNetwork
 from codesign.quantized import Quantized
 from tests.strategies import spread_values
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from codesign.errors import InputError
-from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
+from codesign.network import QuantizedNetwork
 from codesign.quantized import Quantized
 
 # A busy machine must not make a test fail.

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from codesign.describe import options
+from codesign.directory import CACHE, withdraw
 from codesign.passes import registry
 from codesign.shipped import shipped_names
 from codesign.store import Store
@@ -116,10 +117,22 @@ class Shell:
         self.imported.append(folder)
 
 
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder ``build`` of all pages: they share what is cached, not what is published."""
+    return tmp_path_factory.mktemp("build")
+
+
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
+def shell(tmp_path: Path, cached: Path) -> Iterator[Shell]:
     folder = tmp_path / "codesign"
     shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
+    for build in cached.iterdir():
+        if (build / CACHE).is_dir():
+            withdraw(build)
+        else:
+            shutil.rmtree(build)
+    (folder / "build").symlink_to(cached)
     yield Shell(folder)
     shutil.rmtree(folder)
 

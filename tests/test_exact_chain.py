@@ -12,8 +12,8 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 
 from codesign.export._writer import QONNX_DOMAIN, Writer
-from codesign.finetune._network import exact_outputs, exact_type
 from codesign.fixed import FLOAT32_BITS, FLOAT64_BITS, Codes, Fixed
+from codesign.network import exact_outputs, exact_type
 from codesign.quantized import Quantized
 from codesign.torch_forward import to_tensors
 from codesign.verify._hops import qonnx_outputs

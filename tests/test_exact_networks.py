@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from torch import Tensor, nn
 
 from codesign.export._writer import Writer
-from codesign.finetune._network import QuantizedNetwork, exact_type
 from codesign.fixed import FLOAT32_BITS, FLOAT64_BITS, Fixed
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
+from codesign.network import QuantizedNetwork, exact_type
 from tests.networks import STAGES, Plan, Residual, build_network, plans
 from tests.test_exact_chain import assert_exact, qonnx_codes
 

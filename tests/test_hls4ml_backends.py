@@ -9,9 +9,9 @@ import pytest
 from torch import nn
 
 from codesign.errors import InputError
-from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
 from codesign.load._fx import graph_from_module
+from codesign.network import QuantizedNetwork
 from codesign.quantized import Quantized
 from codesign.target import load_target
 from codesign.transpile._allowed import made_by, require_allowed

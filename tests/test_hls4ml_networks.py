@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 import codesign
 from codesign.errors import InputError
-from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
 from codesign.load._fx import graph_from_module
+from codesign.network import QuantizedNetwork
 from codesign.ops.op import Shape
 from codesign.quantized import Quantized
 from codesign.transpile._allowed import PARALLEL, require_allowed

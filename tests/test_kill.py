@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from codesign import tools
 from codesign.store import Store
 from tests.builds import Project, command, copy, kill, lasting_folder, make, published, start, surroundings
 
@@ -78,7 +79,9 @@ def compiling(project: Project) -> bool:
     return any((project.out / ".codesign" / "scratch").glob("*/project/hls4ml_config.yml"))
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize(
+    "number", [pytest.param(number, marks=[pytest.mark.slow] * (number % 2)) for number in range(10)]
+)
 def test_killed_at_a_random_moment(number: int, tmp_path: Path) -> None:
     flow, moment = FLOWS[number], MOMENTS[ORDER[number]]
     reference, seconds = undisturbed(flow)
@@ -182,3 +185,30 @@ cli.main()
     assert process.wait(60) != 0
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+def test_a_tool_that_is_just_starting_ends_with_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal comes before anybody knows the new process."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Slow(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+            signal.raise_signal(signal.SIGTERM)
+
+    def ended(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, ended)
+    monkeypatch.setattr(subprocess, "Popen", Slow)
+    try:
+        with pytest.raises(SystemExit):
+            tools.run([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path, tmp_path / "log", 600)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    (process,) = started
+    left = process.poll()
+    process.kill()
+    assert left == -signal.SIGKILL
+    assert signal.getsignal(signal.SIGTERM) is before

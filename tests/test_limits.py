@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from codesign.design import Design, Measure
 from codesign.errors import InputError
+from codesign.limits import exceeded, limits
 from codesign.passes import Context, Pass, to_ask
-from codesign.report._limits import exceeded, limits
 from codesign.target import Target, load_target
 from codesign.transpile.retarget import Retarget
 

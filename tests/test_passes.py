@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -20,7 +21,7 @@ from codesign.passes import STAGES, Pass, lookup, registry
 from codesign.pipeline import Quiet
 from codesign.shipped import read_toml
 from codesign.target import load_target
-from tests.builds import make, make_given, python
+from tests.builds import lasting_folder, make, make_given, python
 from tests.synthesize.projects import needs_cells, needs_sta
 
 NAMES = sorted(registry())
@@ -312,38 +313,21 @@ def record(
         return Recorded(changes, sorted(path.name for path in store.blobs.rglob("*") if path.is_file()))
 
 
-@pytest.fixture(scope="module")
-def twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
+#: Flows that are built in two stores, each up to a pass and with passes that it lacks.
+BUILDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
+    "hls4ml": (None, ()),
+    "given-qonnx": ("finetune.qat", ()),
+    "rtl": ("report.summary", ("synthesize.layers",)),
+    "ecp5": ("place.nextpnr", ()),
+    "asic": ("synthesize.asic", ()),
+}
+
+
+@cache
+def twice(flow: str) -> list[Recorded]:
     """The same build in two stores."""
-    return [record(tmp_path_factory.mktemp("twice") / "project", 3) for _ in range(2)]
-
-
-@pytest.fixture(scope="module")
-def given_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
-    """Likewise, of a network with quantizers of its own."""
-    folders = [tmp_path_factory.mktemp("given") / "project" for _ in range(2)]
-    return [record(folder, 3, until="finetune.qat", flow="given-qonnx") for folder in folders]
-
-
-@pytest.fixture(scope="module")
-def rtl_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
-    """Likewise, as Verilog."""
-    folders = [tmp_path_factory.mktemp("rtl") / "project" for _ in range(2)]
-    return [record(folder, 3, until="report.summary", flow="rtl", also=("synthesize.layers",)) for folder in folders]
-
-
-@pytest.fixture(scope="module")
-def ecp5_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
-    """Likewise, placed and routed."""
-    folders = [tmp_path_factory.mktemp("ecp5") / "project" for _ in range(2)]
-    return [record(folder, 3, until="place.nextpnr", flow="ecp5") for folder in folders]
-
-
-@pytest.fixture(scope="module")
-def asic_twice(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
-    """Likewise, as standard cells."""
-    folders = [tmp_path_factory.mktemp("asic") / "project" for _ in range(2)]
-    return [record(folder, 3, until="synthesize.asic", flow="asic") for folder in folders]
+    until, also = BUILDS[flow]
+    return [record(lasting_folder() / "project", 3, until, flow, also) for _ in range(2)]
 
 
 #: Passes of flows whose tools take their time.
@@ -365,23 +349,22 @@ ELSEWHERE = ("verify.anomaly", *VENDORS)
         if n not in ELSEWHERE
     ],
 )
-def test_is_deterministic_for_a_seed(name: str, request: pytest.FixtureRequest) -> None:
-    flows = {"given_twice": GIVEN, "rtl_twice": RTL, "ecp5_twice": ECP5, "asic_twice": ASIC}
-    flow = next((flow for flow, names in flows.items() if name in names), "twice")
-    first, second = request.getfixturevalue(flow)
+def test_is_deterministic_for_a_seed(name: str) -> None:
+    flows = {"given-qonnx": GIVEN, "rtl": RTL, "ecp5": ECP5, "asic": ASIC}
+    first, second = twice(next((flow for flow, names in flows.items() if name in names), "hls4ml"))
     assert name in first.changes, "no shipped flow that this test builds has the pass: build another flow here"
     assert json.dumps(first.changes[name]) == json.dumps(second.changes[name])
     assert first.changes[name]
 
 
-def test_equal_builds_leave_equal_blobs(twice: list[Recorded]) -> None:
-    first, second = twice
+def test_equal_builds_leave_equal_blobs() -> None:
+    first, second = twice("hls4ml")
     assert first.blobs == second.blobs
 
 
-def test_only_seeded_passes_depend_on_the_seed(twice: list[Recorded], tmp_path: Path) -> None:
+def test_only_seeded_passes_depend_on_the_seed(tmp_path: Path) -> None:
     other = record(tmp_path / "project", 4, until="finetune.qat")
-    differs = [name for name, changes in other.changes.items() if changes != twice[0].changes[name]]
+    differs = [name for name, changes in other.changes.items() if changes != twice("hls4ml")[0].changes[name]]
     # Traces of so small a network are exact; eigenvalues start at a random vector, and the comparison shows them.
     assert "finetune.qat" in differs
     assert {name for name in differs if not lookup(name).seeded} <= {"sensitivity.comparison"}

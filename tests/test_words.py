@@ -7,13 +7,13 @@ import pytest
 
 from codesign import tools
 from codesign.errors import InputError, ToolError
-from codesign.transpile._alkaid import static_files
+from codesign.hdl.alkaid import static_files
+from codesign.hdl.interface import SUFFIXES
 from codesign.transpile._hls4ml import c_names
-from codesign.transpile._interface import SUFFIXES
-from codesign.transpile._words import ALKAID_MODULES, CPP_KEYWORDS, CPP_WORDS, VERILOG_KEYWORDS
 from codesign.transpile.hls4ml import Hls4ml
 from codesign.transpile.rtl import Rtl
 from codesign.verify._verilator import QUIET, find_verilator
+from codesign.words import ALKAID_MODULES, CPP_KEYWORDS, CPP_WORDS, VERILOG_KEYWORDS
 
 #: What C++ headers of every project bring.
 HEADERS = "#include <cassert>\n#include <cerrno>\n#include <cstdio>\n#include <iostream>\n"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from codesign.fixed import Fixed
-from codesign.transpile._alkaid import FVArray, HWConfig, RTLModel, static_files, trace, write_modules
+from codesign.hdl.alkaid import FVArray, HWConfig, RTLModel, static_files, trace, write_modules
 from rtl_peers import Ints, Made, Mlp
 
 

@@ -5,9 +5,9 @@ from time import perf_counter
 
 import numpy as np
 
+from codesign.hdl.circuit import trace_network
+from codesign.hdl.unrolled import write_unrolled
 from codesign.quantized import Quantized
-from codesign.transpile._circuit import trace_network
-from codesign.transpile._unrolled import write_unrolled
 from rtl_peers import Ints, Made
 
 

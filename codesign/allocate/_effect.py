@@ -8,10 +8,10 @@ from torch import Tensor
 
 from codesign.calibrate import even_rows
 from codesign.design import Design
-from codesign.finetune._network import QuantizedNetwork, file_offsets
 from codesign.fixed import Fixed
 from codesign.given import Quantizer
 from codesign.graph import Graph, Node
+from codesign.network import QuantizedNetwork, file_offsets
 from codesign.torch_forward import role_tensors, threads, to_tensors
 
 #: Most samples that are compared.

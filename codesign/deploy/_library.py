@@ -14,7 +14,7 @@ from codesign.deploy._kernel import kernel
 from codesign.deploy._manifest import Manifest
 from codesign.deploy._program import NARROW, WIDE, Program
 from codesign.fixed import Fixed
-from codesign.transpile._circuit import Circuit
+from codesign.hdl.circuit import Circuit
 
 #: Files of the emulator's folder by the templates, or plain files, that they are made of.
 FILES = {

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from codesign.errors import InputError
-from codesign.transpile._circuit import Logic
+from codesign.hdl.circuit import Logic
 
 #: The vector types of codes, by bits.
 NARROW, WIDE = 32, 64

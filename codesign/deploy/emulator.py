@@ -10,9 +10,9 @@ from codesign.deploy._manifest import Manifest, Part, Tensor
 from codesign.deploy._proof import Proof
 from codesign.design import Artifact, Check, Design
 from codesign.errors import InputError
+from codesign.hdl.guard import alkaid_runs, require_alkaid
 from codesign.passes import Context
-from codesign.transpile._guard import alkaid_runs, require_alkaid
-from codesign.transpile._words import require_c_name
+from codesign.words import require_c_name
 
 if TYPE_CHECKING:
     from codesign.deploy._library import Library
@@ -66,7 +66,7 @@ class Emulator(Format):
 
     def refuse(self, design: Design) -> None:
         """A network too large to unroll, or with an operation that can't be traced, is refused before training."""
-        from codesign.transpile._circuit import require_small, require_traceable
+        from codesign.hdl.circuit import require_small, require_traceable
 
         require_small(design.graph, self.most_products, self.name)
         require_traceable(design.graph)
@@ -81,7 +81,7 @@ class Emulator(Format):
         quantized, log = design.quantized, context.work / "emulator.log"
         context.progress("emulator: tracing", 0, 3)
         with alkaid_runs(log):
-            from codesign.transpile._circuit import trace_network
+            from codesign.hdl.circuit import trace_network
 
             circuit = trace_network(quantized)
         library = Library(self.project, self.version, circuit, program(circuit.logic), quantized.graph.shapes())

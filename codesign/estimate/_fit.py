@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from codesign.synthesize._families import FamilyName
+from codesign.hdl.families import FamilyName
 from codesign.typed import adapter
 
 #: Written by the benchmark, and by nobody else.

@@ -31,7 +31,7 @@ class Resources(Pass):
         from codesign.estimate._fit import read_fit
         from codesign.estimate._model import estimate
         from codesign.estimate._terms import left_out
-        from codesign.synthesize._families import family_of
+        from codesign.hdl.families import family_of
 
         fit, target = read_fit(), design.target
         found = estimate(design.quantized, self.stage_levels or target.levels_per_cycle)

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from codesign.errors import InputError
-from codesign.finetune._network import QuantizedNetwork
+from codesign.network import QuantizedNetwork
 from codesign.passes import Progress
 from codesign.store import write_whole
 from codesign.torch_forward import mean_loss

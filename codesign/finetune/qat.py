@@ -53,8 +53,8 @@ class Qat(Pass):
         """Choose formats, train, freeze."""
         import torch
 
-        from codesign.finetune._network import QuantizedNetwork
         from codesign.finetune._train import Batches, Recipe, train
+        from codesign.network import QuantizedNetwork
         from codesign.starting import Starting
         from codesign.torch_forward import split_tensors, threads, to_tensors
 

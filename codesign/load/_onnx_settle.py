@@ -7,12 +7,12 @@ import numpy as np
 
 from codesign.arrays import FloatArray
 from codesign.errors import InputError
-from codesign.finetune._network import QuantizedNetwork, file_offsets
 from codesign.given import Quantizer
 from codesign.graph import Graph, Node
 from codesign.load._fx import rewritten
 from codesign.load._onnx_layers import Layers
 from codesign.load._onnx_marker import Marker
+from codesign.network import QuantizedNetwork, file_offsets
 from codesign.ops.op import Rewritten
 from codesign.ops.softmax import Tables
 

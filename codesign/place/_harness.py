@@ -5,9 +5,8 @@ from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from codesign.transpile._interface import Interface, Port
+from codesign.hdl.interface import Interface, Port
+from codesign.templates import filled
 
 
 def write_harness(interface: Interface, project: Path) -> Interface:
@@ -20,20 +19,17 @@ def write_harness(interface: Interface, project: Path) -> Interface:
     Returns:
         The project with that module on top, whose two ports are of one bit.
     """
-    templates = Environment(  # noqa: S701  (Verilog, not HTML)
-        loader=PackageLoader("codesign", "place"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
     name, inputs, outputs = f"{interface.top}_harness", interface.inputs, interface.outputs
     given, made = (Port(serial, serial, (1,), False, 1, 1) for serial in ("serial_in", "serial_out"))
-    text = templates.get_template("harness.v.j2").render(
-        name=name,
-        top=interface.top,
-        inputs=_places(inputs),
-        outputs=_places(outputs),
-        in_bits=sum(port.bits for port in inputs),
-        out_bits=sum(port.bits for port in outputs),
-    )
-    (project / f"{name}.v").write_text(text)
+    values = {
+        "name": name,
+        "top": interface.top,
+        "inputs": _places(inputs),
+        "outputs": _places(outputs),
+        "in_bits": sum(port.bits for port in inputs),
+        "out_bits": sum(port.bits for port in outputs),
+    }
+    (project / f"{name}.v").write_text(filled(Path(__file__).with_name("harness.v.j2"), values))
     files = (*interface.files, f"{name}.v")
     return replace(interface, top=name, files=files, inputs=(given,), outputs=(made,))
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from codesign.design import Measure
+from codesign.hdl.families import FAMILIES, resources
 from codesign.place._nextpnr import Routed
-from codesign.synthesize._families import FAMILIES, resources
 
 
 @dataclass(frozen=True)

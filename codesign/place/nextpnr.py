@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,6 +10,7 @@ from codesign.design import Artifact, Design, Measure
 from codesign.errors import InputError
 from codesign.passes import Context, Pass
 from codesign.place._parts import require_device
+from codesign.tools import require_time
 
 if TYPE_CHECKING:
     from codesign.place._nextpnr import Job
@@ -44,8 +44,7 @@ class Nextpnr(Pass):
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise InputError("place.nextpnr, seeds", f"{self.seeds}", "1 or more")
-        if not 0 < self.timeout_s < inf:
-            raise InputError("place.nextpnr, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_time(f"{self.name}, timeout_s", self.timeout_s)
 
     def files(self) -> tuple[Path, ...]:
         """The constraints."""
@@ -53,9 +52,9 @@ class Nextpnr(Pass):
 
     def versions(self) -> Mapping[str, str]:
         """Yosys, and nextpnr with the ecppack beside it."""
+        from codesign.hdl.ghdl import ghdl_version
+        from codesign.hdl.yosys import YOSYS
         from codesign.place._nextpnr import NEXTPNR, find_nextpnr
-        from codesign.synthesize._yosys import YOSYS
-        from codesign.transpile._ghdl import ghdl_version
 
         return {YOSYS.name: YOSYS.find().said, NEXTPNR.name: find_nextpnr().said, **ghdl_version()}
 
@@ -65,14 +64,14 @@ class Nextpnr(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Wrap, synthesize, place, pack."""
+        from codesign.hdl.families import FAMILIES
+        from codesign.hdl.ghdl import as_verilog
+        from codesign.hdl.interface import Interface
+        from codesign.hdl.yosys import count_cells, find_yosys
+        from codesign.limits import exceeded, limits
         from codesign.place._harness import write_harness
         from codesign.place._measures import mapped
         from codesign.place._nextpnr import Job, find_nextpnr
-        from codesign.report._limits import exceeded, limits
-        from codesign.synthesize._families import FAMILIES
-        from codesign.synthesize._yosys import count_cells, find_yosys
-        from codesign.transpile._ghdl import as_verilog
-        from codesign.transpile._interface import Interface
 
         nextpnr, yosys, target, work = find_nextpnr(), find_yosys(), design.target, context.work
         device, log, project = require_device(target), work / "nextpnr.log", work / "project"

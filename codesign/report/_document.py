@@ -3,13 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, cast
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from pathlib import Path
+from typing import Any
 
 from codesign.describe import amount, span, with_error
 from codesign.directory import SCHEMA
 from codesign.engine import PassRun
+from codesign.templates import filled
 
 
 def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,14 +53,8 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The report for people, from the same numbers."""
-    loader = PackageLoader("codesign", "report")
-    # Markdown, not HTML: names and sentences that come from outside are escaped by the filter `cell`.
-    environment = Environment(
-        loader=loader, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
-    )
-    for words in (amount, cell, span, with_error):
-        cast(dict[str, Any], environment.filters)[words.__name__] = words
-    return environment.get_template("report.md.j2").render(report)
+    # Names and sentences that come from outside are escaped by the filter `cell`.
+    return filled(Path(__file__).with_name("report.md.j2"), report, amount, cell, span, with_error)
 
 
 def cell(text: object) -> str:

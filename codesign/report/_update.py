@@ -6,8 +6,8 @@ from typing import Any
 
 from codesign.design import Check, Design, Measure
 from codesign.engine import PassRun
+from codesign.limits import exceeded, limits
 from codesign.report._document import document_artifact, document_check, document_measure
-from codesign.report._limits import exceeded, limits
 from codesign.target import Target
 
 Report = Mapping[str, Any]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from codesign.describe import amount
 from codesign.design import Design, Measure, Sensitivity
+from codesign.limits import exceeded, limits
 from codesign.passes import Context, Pass
-from codesign.report._limits import exceeded, limits
 from codesign.sensitivity._ranking import disagreements, groups, ranking, unit
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from codesign.arrays import IntArray
 from codesign.errors import ToolError
+from codesign.hdl.cycles import pack
+from codesign.hdl.interface import Interface, Port
 from codesign.synthesize._netlist import Cell, Netlist, Nets, Words
-from codesign.transpile._interface import Interface, Port
-from codesign.verify._cycles import pack
 
 #: Words of 64 streams.
 WORDS = 8

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from codesign.errors import InputError
+from codesign.hdl.interface import Interface
+from codesign.hdl.yosys import Yosys, read_counts, read_project, run_yosys
 from codesign.synthesize._netlist import GATES, Cell, Netlist, read_cells, read_netlist
-from codesign.synthesize._yosys import Yosys, read_counts, read_project, run_yosys
-from codesign.transpile._interface import Interface
 
 #: Names in the working folder; the liberty file's own may be anything.
 LIBERTY, NETLIST = "cells.lib", "netlist.v"

@@ -1,11 +1,5 @@
 """Scripts of vendors' tools, which all speak Tcl: templates in which every value is one word, whatever is in it."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, cast
-
-from jinja2 import Environment, StrictUndefined
-
 #: Characters that mean nothing to Tcl wherever they stand in a word.
 PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:+-")
 
@@ -18,17 +12,3 @@ def tcl(value: object) -> str:
     text = str(value)
     escaped = (char if char in PLAIN or ord(char) > 0xFFFF else f"\\u{ord(char):04x}" for char in text)
     return "".join(escaped) or "{}"
-
-
-def render(template: Path, values: Mapping[str, object]) -> str:
-    """Fill in a template.
-
-    Args:
-        template: Its file.
-        values: What it asks for; the filter ``tcl`` makes a word of one.
-    """
-    environment = Environment(  # noqa: S701  (Tcl and Markdown, not HTML)
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
-    )
-    cast(dict[str, Any], environment.filters)["tcl"] = tcl
-    return environment.from_string(template.read_text(encoding="utf-8")).render(values)

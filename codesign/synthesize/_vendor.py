@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import getfile
-from math import inf
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,7 +16,9 @@ from codesign.errors import InputError, ToolError
 from codesign.passes import Context, Pass
 from codesign.synthesize._manifest import MANIFEST, REPORTS, Manifest
 from codesign.synthesize._reading import Reading
-from codesign.synthesize._tcl import render
+from codesign.synthesize._tcl import tcl
+from codesign.templates import filled
+from codesign.tools import require_time
 
 #: The script, and what people read.
 SCRIPT, README = "run.tcl", "RUN.md"
@@ -51,8 +52,7 @@ class VendorTool(Pass):
     kept: ClassVar[tuple[str, ...]] = (REPORTS,)
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_s < inf:
-            raise InputError(f"{self.name}, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_time(f"{self.name}, timeout_s", self.timeout_s)
 
     @property
     def tool(self) -> str:
@@ -163,7 +163,7 @@ class VendorTool(Pass):
         call, others = " ".join(self.commands[0]), [" ".join(each) for each in self.commands[1:]]
         values = {"manifest": manifest, "tool": self.tool, "call": call, "others": others}
         manifest.write(project)
-        for name, text in {**self.scripts(project, manifest), README: render(README_TEMPLATE, values)}.items():
+        for name, text in {**self.scripts(project, manifest), README: filled(README_TEMPLATE, values, tcl)}.items():
             (project / name).write_text(text, encoding="utf-8")
 
     def _command(self) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ from codesign.design import Artifact, Check, Design, Measure
 from codesign.errors import InputError
 from codesign.passes import Context, Pass
 from codesign.store import digest_file
+from codesign.tools import require_time
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,7 @@ class Asic(Pass):
     early: ClassVar[tuple[str, ...]] = ("target",)
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_s < inf:
-            raise InputError("synthesize.asic, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_time(f"{self.name}, timeout_s", self.timeout_s)
         if not 0 <= self.outside_ns < inf:
             raise InputError("synthesize.asic, outside_ns", f"{self.outside_ns}", "a number of ns, 0 or more")
 
@@ -48,8 +48,8 @@ class Asic(Pass):
 
     def versions(self) -> Mapping[str, str]:
         """Yosys; GHDL, which VHDL needs, if it is there."""
-        from codesign.synthesize._yosys import YOSYS
-        from codesign.transpile._ghdl import ghdl_version
+        from codesign.hdl.ghdl import ghdl_version
+        from codesign.hdl.yosys import YOSYS
 
         return {YOSYS.name: YOSYS.find().said, **ghdl_version()}
 
@@ -66,14 +66,14 @@ class Asic(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Map, play, time, add up."""
+        from codesign.hdl.ghdl import as_verilog
+        from codesign.hdl.interface import Interface
+        from codesign.hdl.yosys import find_yosys
         from codesign.synthesize._gates import simulate
         from codesign.synthesize._liberty import read_library
         from codesign.synthesize._power import PowerModel
         from codesign.synthesize._sta import analyze
         from codesign.synthesize._standard_cells import LIBERTY, NETLIST, map_project, smallest_nand
-        from codesign.synthesize._yosys import find_yosys
-        from codesign.transpile._ghdl import as_verilog
-        from codesign.transpile._interface import Interface
 
         self.refuse(design)
         target, yosys, log = design.target, find_yosys(), context.work / "asic.log"

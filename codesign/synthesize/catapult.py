@@ -9,9 +9,10 @@ from codesign.synthesize._hls4ml_project import function_for
 from codesign.synthesize._hls_reports import read_cycles
 from codesign.synthesize._manifest import Manifest
 from codesign.synthesize._reading import Reading
-from codesign.synthesize._tcl import render
+from codesign.synthesize._tcl import tcl
 from codesign.synthesize._vendor import SCRIPT, VendorTool
 from codesign.synthesize._vivado_reports import UNITS, read_timing, read_utilization
+from codesign.templates import filled
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Catapult(VendorTool):
 
     def scripts(self, project: Path, manifest: Manifest) -> Mapping[str, str]:
         """The script, which runs hls4ml's."""
-        return {SCRIPT: render(self.template, {"manifest": manifest, "vivado": int(self.vivado)})}
+        return {SCRIPT: filled(self.template, {"manifest": manifest, "vivado": int(self.vivado)}, tcl)}
 
     def read(self, reports: Path, manifest: Manifest) -> Reading:
         """Cycles of the schedule, and what Vivado said, if it was run."""

@@ -3,16 +3,15 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import inf
 from typing import ClassVar
 
 from codesign.design import Artifact, Design, Measure
-from codesign.errors import InputError
 from codesign.graph import Graph
+from codesign.hdl.families import FAMILIES, UNITS, FamilyName, require_family, resources
+from codesign.hdl.guard import alkaid_runs, require_alkaid
 from codesign.passes import Context, Pass
 from codesign.quantized import Quantized
-from codesign.synthesize._families import FAMILIES, UNITS, FamilyName, require_family, resources
-from codesign.transpile._guard import alkaid_runs, require_alkaid
+from codesign.tools import require_time
 
 
 @dataclass(frozen=True)
@@ -35,26 +34,25 @@ class Layers(Pass):
     distributions: ClassVar[tuple[str, ...]] = ("alkaid", "jinja2")
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_s < inf:
-            raise InputError("synthesize.layers, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_time(f"{self.name}, timeout_s", self.timeout_s)
         require_alkaid(self.name)
 
     def versions(self) -> Mapping[str, str]:
         """Yosys."""
-        from codesign.synthesize._yosys import YOSYS
+        from codesign.hdl.yosys import YOSYS
 
         return {YOSYS.name: YOSYS.find().said}
 
     def refuse(self, design: Design) -> None:
         """A part that Yosys doesn't know is refused before anything is trained, and a layer that can't be traced."""
-        from codesign.transpile._circuit import require_traceable
+        from codesign.hdl.circuit import require_traceable
 
         require_family(self.family, design.target, self.name)
         require_traceable(design.graph)
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Trace, write, synthesize, one layer after another."""
-        from codesign.synthesize._yosys import count_cells, find_yosys
+        from codesign.hdl.yosys import count_cells, find_yosys
 
         target, yosys, log = design.target, find_yosys(), context.work / "layers.log"
         name = require_family(self.family, target, self.name)
@@ -64,8 +62,8 @@ class Layers(Pass):
             with context.store.scratch() as scratch:
                 project, levels = scratch / "project", target.levels_per_cycle
                 with alkaid_runs(log):
-                    from codesign.transpile._circuit import trace_network
-                    from codesign.transpile._unrolled import write_unrolled
+                    from codesign.hdl.circuit import trace_network
+                    from codesign.hdl.unrolled import write_unrolled
 
                     circuit = trace_network(quantized)
                     written = write_unrolled(circuit, quantized.graph, "layer", target.clock_ns, levels, project)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from codesign.hdl.interface import Interface
 from codesign.synthesize._manifest import Manifest
 from codesign.synthesize._quartus_reports import UNITS, read_fitter, read_fmax
 from codesign.synthesize._reading import Reading
-from codesign.synthesize._tcl import render
+from codesign.synthesize._tcl import tcl
 from codesign.synthesize._vendor import SCRIPT, VendorTool
+from codesign.templates import filled
 from codesign.transpile._backends import BACKENDS
-from codesign.transpile._interface import Interface
 
 #: Quartus's name of the project, which its reports are called after.
 REVISION = "codesign"
@@ -38,7 +39,7 @@ class Quartus(VendorTool):
         pins = ["reset", "in_valid", "out_valid", *vectors, *(f"{name}[*]" for name in vectors)]
         values = {"manifest": manifest, "files": interface.files, "pins": pins, "revision": REVISION}
         constraint = f"create_clock -name clk -period {manifest.target.clock_ns} [get_ports clk]\n"
-        return {SCRIPT: render(self.template, values), "clock.sdc": f"{constraint}derive_clock_uncertainty\n"}
+        return {SCRIPT: filled(self.template, values, tcl), "clock.sdc": f"{constraint}derive_clock_uncertainty\n"}
 
     def read(self, reports: Path, manifest: Manifest) -> Reading:
         """Resources, and the frequency of the slowest corner."""

@@ -9,8 +9,9 @@ from codesign.synthesize._hls4ml_project import HDL, function_for, hls4ml_config
 from codesign.synthesize._hls_reports import read_csynth
 from codesign.synthesize._manifest import REPORTS, Manifest
 from codesign.synthesize._reading import Reading
-from codesign.synthesize._tcl import render
+from codesign.synthesize._tcl import tcl
 from codesign.synthesize._vendor import SCRIPT, VendorTool
+from codesign.templates import filled
 
 #: Its report of the whole design, as the script calls it.
 CSYNTH = "csynth.xml"
@@ -36,7 +37,7 @@ class VitisHls(VendorTool):
     def scripts(self, project: Path, manifest: Manifest) -> Mapping[str, str]:
         """The script."""
         values = {"manifest": manifest, "config": hls4ml_config(project), "hdl": HDL, "csynth": CSYNTH}
-        return {SCRIPT: render(self.template, values)}
+        return {SCRIPT: filled(self.template, values, tcl)}
 
     def read(self, reports: Path, manifest: Manifest) -> Reading:
         """Estimates of the whole design."""

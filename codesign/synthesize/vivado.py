@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import ClassVar
 
 from codesign.design import Design
+from codesign.hdl.interface import Interface
 from codesign.passes import Context
 from codesign.synthesize._hls4ml_project import HDL, hls4ml_config
 from codesign.synthesize._manifest import Manifest
 from codesign.synthesize._reading import Reading
-from codesign.synthesize._tcl import render
+from codesign.synthesize._tcl import tcl
 from codesign.synthesize._vendor import SCRIPT, VendorTool
 from codesign.synthesize._vivado_reports import UNITS, read_timing, read_utilization
+from codesign.templates import filled
 from codesign.transpile._backends import BACKENDS
-from codesign.transpile._interface import Interface
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Vivado(VendorTool):
             files = sorted(path.relative_to(project).as_posix() for path in (project / HDL).glob("*.v"))
         values = {"manifest": manifest, "part": part, "files": files, "implement": self.implement, "hdl": HDL}
         constraint = f"create_clock -name {clock} -period {manifest.target.clock_ns} [get_ports {clock}]\n"
-        return {SCRIPT: render(self.template, values), "clock.xdc": constraint}
+        return {SCRIPT: filled(self.template, values, tcl), "clock.xdc": constraint}
 
     def read(self, reports: Path, manifest: Manifest) -> Reading:
         """Resources, slack and frequency of the last step."""

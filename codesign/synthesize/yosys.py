@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
 from typing import ClassVar
 
 from codesign.design import Artifact, Design, Measure
-from codesign.errors import InputError
+from codesign.hdl.families import FAMILIES, UNITS, FamilyName, family_of, require_family, resources
 from codesign.passes import Context, Pass
-from codesign.synthesize._families import FAMILIES, UNITS, FamilyName, family_of, require_family, resources
+from codesign.tools import require_time
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,12 @@ class Yosys(Pass):
     early: ClassVar[tuple[str, ...]] = ("target",)
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_s < inf:
-            raise InputError("synthesize.yosys, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_time(f"{self.name}, timeout_s", self.timeout_s)
 
     def versions(self) -> Mapping[str, str]:
         """Yosys; GHDL, which VHDL needs, if it is there."""
-        from codesign.synthesize._yosys import YOSYS
-        from codesign.transpile._ghdl import ghdl_version
+        from codesign.hdl.ghdl import ghdl_version
+        from codesign.hdl.yosys import YOSYS
 
         return {YOSYS.name: YOSYS.find().said, **ghdl_version()}
 
@@ -44,9 +42,9 @@ class Yosys(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Synthesize, count."""
-        from codesign.synthesize._yosys import count_cells, find_yosys
-        from codesign.transpile._ghdl import as_verilog
-        from codesign.transpile._interface import Interface
+        from codesign.hdl.ghdl import as_verilog
+        from codesign.hdl.interface import Interface
+        from codesign.hdl.yosys import count_cells, find_yosys
 
         yosys, name, log = (
             find_yosys(),

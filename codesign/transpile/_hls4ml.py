@@ -21,7 +21,7 @@ from codesign.transpile._firmware import INTERFACE, Firmware
 from codesign.transpile._layers import Layers
 from codesign.transpile._rules import make_layers, ports
 from codesign.transpile._types import ap_type
-from codesign.transpile._words import CPP_WORDS
+from codesign.words import CPP_WORDS
 
 #: hls4ml and its models carry no types.
 hls4ml: Any = import_module("hls4ml")

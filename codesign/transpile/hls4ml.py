@@ -3,17 +3,17 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
 from typing import ClassVar
 
 from codesign.capture import output_to
 from codesign.design import Artifact, Design
-from codesign.errors import CodesignError, InputError, ToolError
+from codesign.errors import CodesignError, ToolError
 from codesign.passes import Context, Pass
+from codesign.tools import require_time
 from codesign.transpile._backends import BACKENDS
 from codesign.transpile._compile import Compilation, compile_project, compiler_of
 from codesign.transpile._firmware import Firmware
-from codesign.transpile._words import require_c_name
+from codesign.words import require_c_name
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ class Hls4ml(Firmware, Pass):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_c_name("transpile.hls4ml, project", self.project)
-        if not 0 < self.timeout_s < inf:
-            raise InputError("transpile.hls4ml, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_time(f"{self.name}, timeout_s", self.timeout_s)
 
     def programs(self) -> tuple[str, ...]:
         """The compiler; a vendor's own only if it is there."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from codesign.design import Design
+from codesign.hdl.families import family_of
 from codesign.passes import Context, Pass
 from codesign.shipped import shipped_path
-from codesign.synthesize._families import family_of
 from codesign.target import Target, load_target
 
 

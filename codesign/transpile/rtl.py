@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from codesign.design import Artifact, Design, Measure
 from codesign.errors import InputError
+from codesign.hdl.guard import alkaid_runs, require_alkaid
+from codesign.hdl.interface import HdlName
 from codesign.passes import Context, Pass
-from codesign.transpile._guard import alkaid_runs, require_alkaid
-from codesign.transpile._interface import HdlName
-from codesign.transpile._words import require_hdl_name
+from codesign.words import require_hdl_name
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Rtl(Pass):
 
     def refuse(self, design: Design) -> None:
         """A network too large to unroll, or with an operation that can't be traced, is refused before training."""
-        from codesign.transpile._circuit import require_small, require_traceable
+        from codesign.hdl.circuit import require_small, require_traceable
 
         require_small(design.graph, self.most_products, self.name)
         require_traceable(design.graph)
@@ -55,8 +55,8 @@ class Rtl(Pass):
         context.progress("rtl: tracing", 0, 2)
         with context.store.scratch() as scratch:
             with alkaid_runs(log):
-                from codesign.transpile._circuit import trace_network
-                from codesign.transpile._unrolled import write_unrolled
+                from codesign.hdl.circuit import trace_network
+                from codesign.hdl.unrolled import write_unrolled
 
                 circuit = trace_network(design.quantized)
                 context.progress(f"rtl: writing {self.language}", 1, 2)

@@ -48,7 +48,7 @@ def torch_outputs(quantized: Quantized, trained: Trained, inputs: Sequence[Float
     """The fine-tuned torch network in eval mode, from its float parameters, and the number type it ran in."""
     import torch
 
-    from codesign.finetune._network import QuantizedNetwork, exact_outputs, exact_type
+    from codesign.network import QuantizedNetwork, exact_outputs, exact_type
     from codesign.torch_forward import threads, to_tensors
 
     network = QuantizedNetwork(quantized.graph, trained.formats)

@@ -9,8 +9,8 @@ import numpy as np
 from codesign import tools
 from codesign.errors import ToolError
 from codesign.fixed import Codes
-from codesign.transpile._interface import Interface
-from codesign.verify._cycles import pack, schedule, unpack
+from codesign.hdl.cycles import pack, schedule, unpack
+from codesign.hdl.interface import Interface
 
 
 @dataclass(frozen=True)

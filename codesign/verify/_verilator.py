@@ -5,11 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from codesign import tools
+from codesign.hdl.interface import Interface
 from codesign.outside import Tool
-from codesign.transpile._interface import Interface
+from codesign.templates import filled
 
 #: alkaid warns of older ones: they may miscompile its Verilog (https://github.com/verilator/verilator/pull/7012).
 OLDEST = "5.048"
@@ -77,10 +76,8 @@ def compile_player(
     ]  # fmt: skip
     environment = {**os.environ, "VERILATOR_ROOT": str(verilator.root)}
     tools.run(command, project, log, timeout_s, environment)
-    templates = Environment(  # noqa: S701  (C++, not HTML)
-        loader=PackageLoader("codesign", "verify"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
-    (made / "player.cpp").write_text(templates.get_template("player.cpp.j2").render(interface=interface))
+    player = Path(__file__).with_name("player.cpp.j2")
+    (made / "player.cpp").write_text(filled(player, {"interface": interface}))
     include = verilator.root / "include"
     sources = [*sorted(made.glob("*.cpp")), *(include / name for name in RUNTIME)]
     common = [*FLAGS, f"-I{include}", f"-I{include / 'vltstd'}", "-I."]

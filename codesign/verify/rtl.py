@@ -3,16 +3,16 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
 from typing import ClassVar
 
 import numpy as np
 
 from codesign.design import Check, Design, Measure
-from codesign.errors import InputError, ToolError
+from codesign.errors import ToolError
 from codesign.fixed import Codes
+from codesign.hdl.ghdl import GHDL, as_verilog, ghdl_version
 from codesign.passes import Context, Pass
-from codesign.transpile._ghdl import GHDL, as_verilog, ghdl_version
+from codesign.tools import require_time
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class Rtl(Pass):
     seeded: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_s < inf:
-            raise InputError("verify.rtl, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_time(f"{self.name}, timeout_s", self.timeout_s)
 
     def programs(self) -> tuple[str, ...]:
         """The C++ compiler; Verilator is looked for elsewhere too."""
@@ -49,7 +48,7 @@ class Rtl(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Compile, play, compare."""
-        from codesign.transpile._interface import Interface
+        from codesign.hdl.interface import Interface
         from codesign.verify._corners import corners
         from codesign.verify._play import play
         from codesign.verify._verilator import compile_player, find_verilator

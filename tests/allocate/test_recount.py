@@ -16,9 +16,9 @@ from codesign.allocate.costs import Counted, Hardware, costs, make_cost
 from codesign.allocate.solvers import Effort, make_solver
 from codesign.design import Allocation, Design, Measurement, Point
 from codesign.export._writer import Writer
-from codesign.finetune._network import QuantizedNetwork
 from codesign.finetune.qat import Qat
 from codesign.fixed import Fixed
+from codesign.network import QuantizedNetwork
 from codesign.quantized import Quantized
 from codesign.report._recount import recount
 from codesign.starting import Starting

@@ -12,14 +12,14 @@ from torch import nn
 from codesign.design import Allocation, Dataset, Design, Front, Point
 from codesign.engine import decode, encode
 from codesign.export.qonnx import Qonnx
-from codesign.finetune._network import QuantizedNetwork
-from codesign.finetune._straight_through import Grid, round_weights, truncate
 from codesign.finetune.qat import Qat
 from codesign.fixed import Fixed, quantize
 from codesign.load._fx import graph_from_module
+from codesign.network import QuantizedNetwork
 from codesign.passes import Context
 from codesign.starting import Starting
 from codesign.store import Store
+from codesign.straight_through import Grid, round_weights, truncate
 from codesign.target import load_target
 from codesign.transpile.hls4ml import Hls4ml
 from codesign.verify.exact import Exact

@@ -14,14 +14,14 @@ from codesign.design import Design
 from codesign.engine import encode
 from codesign.errors import InputError
 from codesign.export.qonnx import Qonnx
-from codesign.finetune._network import QuantizedNetwork
-from codesign.finetune._straight_through import Grid, round_weights, truncate
 from codesign.finetune.qat import Qat
 from codesign.fixed import Fixed, quantize
+from codesign.network import QuantizedNetwork
 from codesign.passes import Context
 from codesign.report._recount import recount
 from codesign.starting import Starting
 from codesign.store import Store
+from codesign.straight_through import Grid, round_weights, truncate
 from tests.counting import layers
 from tests.jets import allocated, loaded
 
@@ -73,7 +73,7 @@ def test_float_jet_tagger() -> None:
     assert float_accuracy(loaded()) >= 0.752
 
 
-@pytest.mark.parametrize(("budget", "points"), [(350_000, 0.002), (250_000, 0.003)])
+@pytest.mark.parametrize(("budget", "points"), [(350_000, 0.002), pytest.param(250_000, 0.003, marks=pytest.mark.slow)])
 def test_jets_keep_their_accuracy(budget: float, points: float, tmp_path: Path) -> None:
     design = at_budget(budget)
     reached: list[float] = []

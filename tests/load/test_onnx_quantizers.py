@@ -14,12 +14,12 @@ from codesign.allocate._given import formats_given
 from codesign.design import Design
 from codesign.errors import InputError
 from codesign.export._writer import Writer
-from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
 from codesign.given import ROUNDINGS, Quantizer
 from codesign.load._onnx_file import OnnxFile
 from codesign.load._onnx_reference import reference_outputs
 from codesign.load._onnx_settle import Settled
+from codesign.network import QuantizedNetwork
 from codesign.ops._dyadic import Dyadic
 from codesign.ops.affine import Affine
 from codesign.quantized import Quantized

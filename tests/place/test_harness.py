@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from codesign import tools
+from codesign.hdl.circuit import trace_network
+from codesign.hdl.cycles import pack, unpack
+from codesign.hdl.interface import Interface, Port
+from codesign.hdl.unrolled import write_unrolled
+from codesign.hdl.yosys import count_cells, find_yosys
 from codesign.place._harness import write_harness
-from codesign.synthesize._yosys import count_cells, find_yosys
-from codesign.transpile._circuit import trace_network
-from codesign.transpile._interface import Interface, Port
-from codesign.transpile._unrolled import write_unrolled
-from codesign.verify._cycles import pack, unpack
 from codesign.verify._verilator import compile_player, find_verilator
+from tests.hdl.test_simulation import PLANS
 from tests.networks import build_network
-from tests.rtl.test_simulation import PLANS
 
 #: Two inputs and two outputs of different widths: what each bit does is told apart.
 TOP = """module top (

@@ -9,16 +9,16 @@ import pytest
 from codesign import outside
 from codesign.design import Artifact, Design
 from codesign.errors import InputError, ToolError
+from codesign.hdl.interface import Interface, Port
+from codesign.limits import exceeded, limits
 from codesign.passes import Context
 from codesign.place._measures import mapped
 from codesign.place._nextpnr import Job, find_nextpnr, read_report
 from codesign.place._nextpnr import Nextpnr as FoundNextpnr
 from codesign.place._parts import device_of
 from codesign.place.nextpnr import Nextpnr
-from codesign.report._limits import exceeded, limits
 from codesign.store import Store
 from codesign.target import Target
-from codesign.transpile._interface import Interface, Port
 from tests.conftest import Program
 
 PORT = Port("in_x", "x", (2,), True, 4, 4)

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from codesign.design import Artifact, Design
+from codesign.hdl.circuit import trace_network
+from codesign.hdl.unrolled import write_unrolled
 from codesign.passes import Context
 from codesign.place.nextpnr import Nextpnr
 from codesign.store import Store
 from codesign.target import load_target
-from codesign.transpile._circuit import trace_network
-from codesign.transpile._unrolled import write_unrolled
+from tests.hdl.test_simulation import PLANS
 from tests.networks import build_network
-from tests.rtl.test_simulation import PLANS
 
 #: A site of the package for each of the harness's pins.
 PINS = {"clk": "P3", "reset": "P4", "serial_in": "T1", "in_valid": "R1", "serial_out": "U1", "out_valid": "V1"}

@@ -10,25 +10,26 @@ import pytest
 import torch
 from torch import nn
 
-from codesign.finetune._network import QuantizedNetwork
 from codesign.fixed import Fixed
+from codesign.hdl.circuit import trace_network
+from codesign.hdl.interface import Interface
+from codesign.hdl.unrolled import write_unrolled
+from codesign.hdl.yosys import find_yosys
 from codesign.load._fx import graph_from_module
+from codesign.network import QuantizedNetwork
 from codesign.quantized import Quantized
 from codesign.shipped import read_shipped, shipped_path
 from codesign.synthesize._standard_cells import LIBERTY, Mapped, map_project
-from codesign.synthesize._yosys import find_yosys
 from codesign.target import Target
-from codesign.transpile._circuit import trace_network
-from codesign.transpile._interface import Interface
-from codesign.transpile._unrolled import write_unrolled
 
 OSU018 = Path(read_shipped(Target, shipped_path("target", "osu018", Path())).liberty)
-#: CI installs both: there, a missing one is an error.
+#: CI installs all of these: there, a missing one is an error.
 IN_CI = "CI" in os.environ
 needs_cells = pytest.mark.skipif(
     not OSU018.is_file() and not IN_CI, reason="no cells: apt-get install qflow-tech-osu018"
 )
 needs_sta = pytest.mark.skipif(shutil.which("sta") is None and not IN_CI, reason="no OpenSTA: apt-get install opensta")
+needs_ghdl = pytest.mark.skipif(shutil.which("ghdl") is None and not IN_CI, reason="no GHDL: apt-get install ghdl")
 
 
 def dense(sizes: tuple[int, ...], seed: int = 0) -> Quantized:

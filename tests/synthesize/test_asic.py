@@ -10,13 +10,13 @@ import pytest
 
 from codesign.design import Artifact, Dataset, Design
 from codesign.errors import InputError
+from codesign.hdl.circuit import trace_network
+from codesign.hdl.unrolled import write_unrolled
 from codesign.passes import Context
 from codesign.store import Store, digest_file
 from codesign.synthesize.asic import Asic
 from codesign.synthesize.yosys import Yosys
 from codesign.target import Target, load_target
-from codesign.transpile._circuit import trace_network
-from codesign.transpile._unrolled import write_unrolled
 from codesign.transpile.hls4ml import Hls4ml
 from codesign.transpile.retarget import Retarget
 from tests.builds import Project, make, run

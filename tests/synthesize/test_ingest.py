@@ -14,9 +14,9 @@ import pytest
 from codesign.directory import opened, read_report
 from codesign.errors import InputError
 from codesign.flow import load_flow
+from codesign.limits import LIMITS
 from codesign.report import _ingest
 from codesign.report._ingest import ingest
-from codesign.report._limits import LIMITS
 from tests.builds import QONNX_PASSES, Outcome, Project, copy, finished, run
 from tests.synthesize.vendors import FIGURES, SAVED, fake, finish, finishing
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
 
 from codesign.errors import ToolError
+from codesign.hdl.yosys import find_yosys, run_yosys
 from codesign.synthesize._liberty import Group, read_library
 from codesign.synthesize._netlist import read_cells, read_netlist
 from codesign.synthesize._power import PowerModel, _look_up
 from codesign.synthesize._sta import Timing, analyze
 from codesign.synthesize._standard_cells import LIBERTY, NETLIST, smallest_nand
-from codesign.synthesize._yosys import find_yosys, run_yosys
 from tests.synthesize.projects import chain, needs_sta, round_library
 
 

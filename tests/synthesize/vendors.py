@@ -10,12 +10,12 @@ from pathlib import Path
 import yaml
 
 from codesign.design import Artifact, Design
+from codesign.hdl.interface import Interface, Port
 from codesign.passes import Context, lookup
 from codesign.store import Store
 from codesign.synthesize._manifest import Manifest
 from codesign.synthesize._vendor import VendorTool
 from codesign.target import load_target
-from codesign.transpile._interface import Interface, Port
 
 SAVED = Path(__file__).parent / "reports"
 #: The tools' passes, the artifact that each is given, the program that it is run by, and its arguments.

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from codesign.errors import InputError
 from codesign.fixed import Fixed
 from codesign.graph import Graph
-from codesign.transpile._alkaid import RTLModel, static_files, write_modules
-from codesign.transpile._circuit import Circuit
-from codesign.transpile._interface import SUFFIXES, HdlName, Interface, Port
+from codesign.hdl.alkaid import RTLModel, static_files, write_modules
+from codesign.hdl.circuit import Circuit
+from codesign.hdl.interface import SUFFIXES, HdlName, Interface, Port
+from codesign.templates import filled
 
 
 def write_unrolled(
@@ -68,11 +68,9 @@ def write_unrolled(
         "alkaid": version("alkaid"),
         "suffix": suffix,
     }
-    templates = Environment(  # noqa: S701  (Verilog and Markdown, not HTML)
-        loader=PackageLoader("codesign", "transpile"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
-    _write(folder, f"{top}{suffix}", templates.get_template(f"top{suffix}.j2").render(values))
-    (folder / "LICENSES.md").write_text(templates.get_template("licenses.md.j2").render(values))
+    here = Path(__file__)
+    _write(folder, f"{top}{suffix}", filled(here.with_name(f"top{suffix}.j2"), values))
+    (folder / "LICENSES.md").write_text(filled(here.with_name("licenses.md.j2"), values))
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob(f"*{suffix}"))
     found = Interface(top, tuple(files), clock_ns, made.schedule.bias, 1, tuple(inputs), tuple(outputs))
     found.write(folder)

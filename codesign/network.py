@@ -10,11 +10,11 @@ from torch import Tensor
 
 from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
-from codesign.finetune._straight_through import Grid, round_weights, truncate
 from codesign.fixed import FLOAT32_BITS, FLOAT64_BITS, Fixed, quantize, smallest_format
 from codesign.given import Quantizer
 from codesign.graph import Graph, Node
 from codesign.quantized import Quantized
+from codesign.straight_through import Grid, round_weights, truncate
 from codesign.torch_forward import role_tensors
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from codesign.errors import CodesignError, InputError
 from codesign.fixed import Codes, Fixed, requantize, smallest_format
 from codesign.graph import Graph, Node
+from codesign.hdl.alkaid import trace
+from codesign.hdl.symbols import LimitError, ends, symbols
 from codesign.quantized import Quantized
-from codesign.transpile._alkaid import trace
-from codesign.transpile._symbols import LimitError, ends, symbols
 
 #: Widths of weights and activations, for an estimate before any are chosen.
 BITS = 6

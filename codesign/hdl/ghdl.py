@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from codesign import tools
-from codesign.transpile._interface import Interface
+from codesign.hdl.interface import Interface
 
 GHDL = "ghdl"
 #: The Verilog that it writes.

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from codesign.fixed import Fixed
+from codesign.hdl.circuit import trace_network
+from codesign.hdl.families import FAMILIES, resources
+from codesign.hdl.unrolled import write_unrolled
+from codesign.hdl.yosys import count_cells, find_yosys
 from codesign.quantized import Quantized
-from codesign.synthesize._families import FAMILIES, resources
-from codesign.synthesize._yosys import count_cells, find_yosys
 from codesign.synthesize.layers import layers
-from codesign.transpile._circuit import trace_network
-from codesign.transpile._unrolled import write_unrolled
 from tests.networks import Plan, build_network
 
 PLAN = Plan(1, ("conv", "residual", "selected"), "mean", (True,) * 3, ((5, 1),), ((6, 2),), Fixed(True, 6, 2), 4)

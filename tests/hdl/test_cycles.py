@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codesign.fixed import Fixed
-from codesign.transpile._interface import Interface, Port
-from codesign.transpile._unrolled import named_ports
-from codesign.verify._cycles import Schedule, pack, schedule, unpack
+from codesign.hdl.cycles import Schedule, pack, schedule, unpack
+from codesign.hdl.interface import Interface, Port
+from codesign.hdl.unrolled import named_ports
 
 
 @st.composite

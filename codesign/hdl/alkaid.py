@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from codesign.transpile._interface import SUFFIXES, HdlName
+from codesign.hdl.interface import SUFFIXES, HdlName
 
 _trace: Any = import_module("alkaid.trace")
 _model: Any = import_module("alkaid.codegen.rtl.rtl_model")

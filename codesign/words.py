@@ -1,7 +1,7 @@
 """Words that a project, or a name in it, must not be called: those of the languages, and files of the makers' own."""
 
 from codesign.errors import InputError
-from codesign.transpile._interface import HdlName
+from codesign.hdl.interface import HdlName
 
 _CPP = """
 alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t char32_t class co_await

@@ -11,15 +11,16 @@ from codesign.design import Artifact
 from codesign.engine import Engine
 from codesign.errors import CodesignError, InputError, ToolError
 from codesign.fixed import Codes
+from codesign.hdl import guard
+from codesign.hdl.families import FAMILIES, family_of, require_family, resources
+from codesign.hdl.interface import Interface, Port
+from codesign.hdl.yosys import Yosys, count_cells, find_yosys
 from codesign.passes import Pass
 from codesign.pipeline import Quiet
 from codesign.store import Store
-from codesign.synthesize._families import FAMILIES, family_of, require_family, resources
-from codesign.synthesize._yosys import Yosys, count_cells, find_yosys
 from codesign.synthesize.yosys import Yosys as YosysPass
 from codesign.target import Target, load_target
-from codesign.transpile import _guard, rtl
-from codesign.transpile._interface import Interface, Port
+from codesign.transpile import rtl
 from codesign.verify._play import play
 from codesign.verify._verilator import find_verilator
 from codesign.verify.rtl import Rtl as VerifyRtl
@@ -179,6 +180,6 @@ def test_families_of_parts(tmp_path: Path) -> None:
 
 
 def test_a_missing_alkaid_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_guard, "find_spec", lambda name: None)
+    monkeypatch.setattr(guard, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"alkaid is not installed; pip install 'codesign\[rtl\]'"):
         rtl.Rtl()

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from codesign.errors import InputError
 from codesign.fixed import Codes, Fixed, requantize
 from codesign.graph import Graph, Node
+from codesign.hdl.alkaid import trace
+from codesign.hdl.circuit import Circuit, require_traceable, trace_network
+from codesign.hdl.symbols import ends, symbols
 from codesign.ops.relu import Relu
 from codesign.quantized import Quantized
-from codesign.transpile._alkaid import trace
-from codesign.transpile._circuit import Circuit, require_traceable, trace_network
-from codesign.transpile._symbols import ends, symbols
 from codesign.transpile.rtl import Rtl
 from tests import strategies
 from tests.networks import STAGES, Plan, build_network, plans

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from codesign.errors import InputError
-from codesign.transpile._circuit import trace_network
-from codesign.transpile._interface import SUFFIXES, HdlName
-from codesign.transpile._unrolled import write_unrolled
-from tests.rtl.test_circuit import small
+from codesign.hdl.circuit import trace_network
+from codesign.hdl.interface import SUFFIXES, HdlName
+from codesign.hdl.unrolled import write_unrolled
+from tests.hdl.test_circuit import small
 
 
 def test_names_stay_in_comments(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.arrays import IntArray
-from codesign.transpile._alkaid import FVariable, FVArray, HWConfig
+from codesign.hdl.alkaid import FVariable, FVArray, HWConfig
 
 Values = npt.NDArray[Any]
 #: A single wire, and an array of them.
