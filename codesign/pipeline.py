@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-import codesign
 from codesign import deployment
 from codesign.design import Dataset, Design, SplitName
 from codesign.directory import note_left, opened, publish, publish_report, withdraw
@@ -21,15 +20,12 @@ from codesign.kept import Kept
 from codesign.passes import Pass, Progress, stage
 from codesign.report._document import document, markdown
 from codesign.shipped import read_toml
-from codesign.sources import distribution_version
+from codesign.sources import versions
 from codesign.target import Target, load_target
 from codesign.typed import parse
 
 if TYPE_CHECKING:
     from torch import nn
-
-#: Distributions whose versions a report names.
-ENVIRONMENT = ("numpy", "torch", "scipy", "matplotlib", "onnx", "onnxruntime", "qonnx", "hls4ml")
 
 
 @dataclass
@@ -363,9 +359,8 @@ def _named(wanted: str, names: Sequence[str], where: str) -> list[str]:
 
 def _environment(request: _Request, fields: Fields) -> Fields:
     """What a report says about how it was made."""
-    versions = {name: distribution_version(name) for name in ENVIRONMENT}
     return {
-        "versions": {"codesign": codesign.__version__, "python": platform.python_version(), **versions},
+        "versions": versions(),
         "platform": platform.platform(),
         "seed": request.seed,
         "target": request.target.name,

@@ -41,6 +41,7 @@ class Contents:
         inputs, outputs: The network's tensors.
         arrays: What the inputs are called where the build's data is from.
         normalization: What is applied to inputs, and where; None if nothing is.
+        outside: Whether that is done before the network, so that new data need it.
         sent: Whether the inputs are words of their formats, as the trigger sends them.
         decides: Whether the largest output is a decision.
         mantissa_bits: Bits that a float type needs to run the QONNX file exactly.
@@ -57,6 +58,7 @@ class Contents:
     outputs: tuple[Tensor, ...]
     arrays: tuple[str, ...]
     normalization: dict[str, Any] | None
+    outside: bool
     sent: bool
     decides: bool
     mantissa_bits: int

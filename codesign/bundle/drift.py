@@ -1,9 +1,8 @@
-"""The integers beside the float network on some data: where they decide alike, how far they are apart, what saturates."""
+"""The integers beside the float network on some data: what they decide, how far apart they are, what saturates."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,7 @@ import onnx
 from codesign.arrays import FloatArray
 from codesign.deploy._manifest import Tensor
 from codesign.fixed import Fixed, quantize
-from codesign.verify._evaluator import Float64, run_float64
+from codesign.verify._evaluator import Float64, Watch, run_float64
 
 #: Samples that are run at once: what lies between layers stays small.
 CHUNK = 4096
@@ -92,7 +91,7 @@ def drift(
     counts: dict[str, list[int]] = {}
     found: dict[str, list[Float64]] = {}
     wanted: dict[str, list[Float64]] = {}
-    total = len(inputs[0])
+    total, names = len(inputs[0]), {tensor.name for tensor in tensors}
     saturated = [_outside(x, tensor.fixed).reshape(total, -1).sum(0) for x, tensor in zip(inputs, tensors, strict=True)]
     for start in range(0, total, CHUNK):
         part = {tensor.name: np.asarray(x[start : start + CHUNK]) for tensor, x in zip(tensors, inputs, strict=True)}
@@ -100,12 +99,11 @@ def drift(
             name: quantize(x, tensor.fixed, "floor").real()
             for (name, x), tensor in zip(part.items(), tensors, strict=True)
         }
-        _gather(found, run_float64(onnx.load_model(integers), coded, _counter(counts)))
+        _gather(found, run_float64(onnx.load_model(integers), coded, _counter(counts, names)))
         _gather(wanted, run_float64(onnx.load_model(floats), part))
     whole = {name: np.concatenate(parts).reshape(total, -1) for name, parts in found.items()}
     beside = {name: np.concatenate(parts).reshape(total, -1) for name, parts in wanted.items()}
     same = sum(np.count_nonzero(whole[name].argmax(1) == beside[name].argmax(1)) for name in whole)
-    names = {tensor.name for tensor in tensors}
     return Drift(
         total,
         int(same) if decides else None,
@@ -115,7 +113,7 @@ def drift(
             for tensor, each in zip(tensors, saturated, strict=True)
             for index, count in enumerate(each)
         ),
-        tuple(Saturated(name, *numbers) for name, numbers in counts.items() if name not in names),
+        tuple(Saturated(name, *numbers) for name, numbers in counts.items()),
     )
 
 
@@ -125,25 +123,20 @@ def _outside(x: FloatArray, fixed: Fixed) -> npt.NDArray[np.bool_]:
     return (codes < fixed.low) | (codes > fixed.high)
 
 
-def _counter(counts: dict[str, list[int]]) -> Callable[[onnx.NodeProto, Float64, Float64, Float64], None]:
-    """Counts what quantizers of activations cut off; those of parameters round to nearest, and cut off nothing."""
+def _counter(counts: dict[str, list[int]], inputs: Collection[str]) -> Watch:
+    """Counts what quantizers between layers cut off; those of parameters round to nearest, and cut off nothing."""
 
     def watch(node: onnx.NodeProto, given: Float64, scale: Float64, made: Float64) -> None:
-        if any(attribute.s == b"FLOOR" for attribute in node.attribute):
+        if node.input[0] not in inputs and any(attribute.s == b"FLOOR" for attribute in node.attribute):
             # Scales are powers of two: both sides are exact.
-            own = counts.setdefault(node.input[0] if _of_input(node) else node.output[0], [0, 0])
+            own = counts.setdefault(node.output[0], [0, 0])
             own[0] += int(np.count_nonzero(np.floor(given / scale) * scale != made))
             own[1] += made.size
 
     return watch
 
 
-def _of_input(node: onnx.NodeProto) -> bool:
-    """Whether a quantizer reads a network input: it adds the name's end that tensors of the graph don't have."""
-    return node.output[0].rstrip("_") == f"{node.input[0]}.quantized"
-
-
-def _gather(parts: dict[str, list[Float64]], found: dict[str, Any]) -> None:
+def _gather(parts: dict[str, list[Float64]], found: Mapping[str, Float64]) -> None:
     for name, values in found.items():
         parts.setdefault(name, []).append(np.asarray(values, np.float64))
 
