@@ -99,8 +99,8 @@ def drift(
             name: quantize(x, tensor.fixed, "floor").real()
             for (name, x), tensor in zip(part.items(), tensors, strict=True)
         }
-        _gather(found, run_float64(onnx.load_model(integers), coded, _counter(counts, names)))
-        _gather(wanted, run_float64(onnx.load_model(floats), part))
+        _gather(found, run_float64(onnx.load_model_from_string(integers.read_bytes()), coded, _counter(counts, names)))
+        _gather(wanted, run_float64(onnx.load_model_from_string(floats.read_bytes()), part))
     whole = {name: np.concatenate(parts).reshape(total, -1) for name, parts in found.items()}
     beside = {name: np.concatenate(parts).reshape(total, -1) for name, parts in wanted.items()}
     same = sum(np.count_nonzero(whole[name].argmax(1) == beside[name].argmax(1)) for name in whole)

@@ -102,7 +102,7 @@ def _listed(place: str, name: str, row: object) -> Listed:
     digest, size = table.get("sha256"), table.get("size")
     whole = isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= MOST
     if not (isinstance(digest, str) and _DIGEST.fullmatch(digest) and whole):
-        raise InputError(f"{place}, file {name[:80]!r}", f"{str(row)[:80]}", "{sha256, size}")
+        raise InputError(f"{place}, file {name[:80]!r}", f"{row!r:.80}", "{sha256, size}")
     return Listed(name, digest, cast(int, size))
 
 

@@ -12,7 +12,7 @@ from codesign import tools
 from codesign.bundle.contents import Opened
 from codesign.capture import output_to
 from codesign.design import Check
-from codesign.errors import InputError
+from codesign.errors import CodesignError, InputError
 from codesign.fixed import Codes
 
 #: The C++ compiler, and the longest time that one call of a tool may take.
@@ -66,7 +66,22 @@ def prove(bundle: Opened, work: Path) -> list[Check]:
     inputs = bundle.codes(contents.vectors.inputs, contents.inputs)
     wanted = bundle.codes(contents.vectors.outputs, contents.outputs)
     case = _Case(bundle, inputs, wanted, work)
-    return [_qonnx(case), *(proof(case) for name, proof in _PROOFS.items() if name in contents.artifacts)]
+    return [_run(case, name, proof) for name, proof in _PROOFS.items() if name in contents.artifacts]
+
+
+def _run(case: _Case, name: str, proof: Callable[[_Case], Check]) -> Check:
+    """One proof.
+
+    Raises:
+        InputError: What is inside is not what codesign writes.
+    """
+    try:
+        return proof(case)
+    except CodesignError:
+        raise
+    except Exception as error:  # files of others make readers raise anything at all
+        found = f"cannot be run ({type(error).__name__}: {error})"
+        raise InputError(f"{case.bundle.where}, {name}", found, "what codesign deploy put into it") from error
 
 
 def _qonnx(case: _Case) -> Check:
@@ -165,4 +180,4 @@ def _emulator(case: _Case) -> Check:
 
 
 #: How each artifact is proven; of others, hashes alone are checked.
-_PROOFS: dict[str, Callable[[_Case], Check]] = {"hls4ml": _hls4ml, "rtl": _rtl, "emulator": _emulator}
+_PROOFS: dict[str, Callable[[_Case], Check]] = {"qonnx": _qonnx, "hls4ml": _hls4ml, "rtl": _rtl, "emulator": _emulator}

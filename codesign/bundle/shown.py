@@ -65,7 +65,7 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
     return table
 
 
-def _saturated(data: Sequence[Saturated], test: Sequence[Saturated]) -> list[tuple[str, str, str]]:
+def _saturated(data: Sequence[Saturated], test: Sequence[Saturated]) -> Sequence[Sequence[str]]:
     """A row each, the most saturated first; those that never are, in one."""
     pairs = sorted(zip(data, test, strict=True), key=lambda pair: -pair[0].share)
     rows = [

@@ -77,6 +77,6 @@ def verify(bundle: Path, data: Path | None = None) -> Verified:
         inputs = None if data is None else read_inputs(data, contents)
         checks = prove(found, work)
         if inputs is not None:
-            paths = [found.path(name) for name in (contents.network, contents.float_network)]
-            given = drift(*paths, contents.inputs, inputs, contents.decides)
+            network, floats = found.path(contents.network), found.path(contents.float_network)
+            given = drift(network, floats, contents.inputs, inputs, contents.decides)
         return Verified(bundle, digest, found.files, contents, tuple(checks), given)
