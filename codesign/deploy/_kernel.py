@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from codesign.deploy._program import NARROW, WIDE, Program
+from codesign.deploy._program import Program
+from codesign.deploy._vectors import NARROW, WIDE, cast
 
 #: Steps of a function: few enough that its machine code stays in the cache of decoded instructions.
 LENGTH = 256
@@ -23,7 +24,7 @@ class Kernel:
     wide: int
 
 
-def kernel(found: Program, length: int = LENGTH) -> Kernel:
+def kernel(found: Program, length: int) -> Kernel:
     """Cut a program.
 
     Args:
@@ -36,9 +37,9 @@ def kernel(found: Program, length: int = LENGTH) -> Kernel:
             last[read] = index // length
     slots = _slots(found, last, length)
     outputs = dict[int, list[str]]()
-    for place, (code, bits, reads) in enumerate(found.outputs):
-        cast = f"wide({code})" if bits == NARROW and found.output_bits == WIDE else code
-        outputs.setdefault(reads[0] if reads else -1, []).append(f"w->out[{place}] = {cast};")
+    for place, output in enumerate(found.outputs):
+        code = cast(output.code, output.bits, found.output_bits)
+        outputs.setdefault(-1 if output.reads is None else output.reads, []).append(f"w->out[{place}] = {code};")
     parts = [_part(found, slots, outputs, start, length) for start in range(0, len(found.steps), length)]
     if -1 in outputs:
         parts[-1] += outputs[-1]

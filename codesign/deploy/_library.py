@@ -10,9 +10,10 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import codesign
-from codesign.deploy._kernel import kernel
+from codesign.deploy._kernel import LENGTH, kernel
 from codesign.deploy._manifest import Manifest
-from codesign.deploy._program import NARROW, WIDE, Program
+from codesign.deploy._program import Program
+from codesign.deploy._vectors import NARROW, WIDE
 from codesign.fixed import Fixed
 from codesign.hdl.circuit import Circuit
 
@@ -100,7 +101,7 @@ class Library:
             "output_bits": found.output_bits,
             "types": {NARROW: "N", WIDE: "W"},
             "wide": wide,
-            "kernel": kernel(found),
+            "kernel": kernel(found, LENGTH),
             "tables": [[f"{code % 2**NARROW}u" for code in table] for table in found.tables],
             "scales": [repr(2.0**place) for place in self._elements(given, "fraction")],
             "least": [f"{low}.0" for low in self._elements(given, "low")],

@@ -76,7 +76,7 @@ class Part:
 
     Args:
         what: What it is.
-        licence: Its SPDX name.
+        licence: Its SPDX name; empty for that of the network.
         holder: Whose it is.
     """
 

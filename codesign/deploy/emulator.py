@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 #: What is inside beside the network.
 PARTS = (
-    Part("templates of the sources, the programs and the Makefile", "Apache-2.0", "the codesign authors"),
-    Part("the list of integer operations, as alkaid found it; none of its code", "LGPL-3.0-only", "alkaid"),
-    Part("include/emulator.h, written to match the one of hls4mlEmulatorExtras", "Apache-2.0", "the codesign authors"),
+    Part("what surrounds the program: interfaces, hosts, Makefile", "Apache-2.0", "the codesign authors"),
+    Part("the program: the network's own operations; alkaid found them, and none of its code is inside", "", "you"),
+    Part("include/emulator.h, which matches the one of hls4mlEmulatorExtras", "Apache-2.0", "the codesign authors"),
 )
 
 

@@ -40,7 +40,8 @@ class Emulator:
             if function(place, found.buffer_info()[0], count):
                 raise RuntimeError(f"{self.path}: a null pointer")
         wanted = self.wanted[start * self.outputs : stop * self.outputs]
-        rounded = array("f", (code * self.steps[i % self.outputs] for i, code in enumerate(wanted)))
+        numbers: list[float] = [code * self.steps[i % self.outputs] for i, code in enumerate(wanted)]
+        rounded = array("f", numbers)
         rows = range(0, count * self.outputs, self.outputs)
         return sum(
             codes[i : i + self.outputs] != wanted[i : i + self.outputs]
