@@ -105,6 +105,12 @@ def why_not_compiled(folder: Path) -> str:
     return f"not compiled: no {json.loads((folder / INTERFACE).read_text())['compiler']} on PATH"
 
 
+def output_shapes(quantized: Quantized) -> dict[str, Shape]:
+    """Shapes of the network's outputs by name, the batch axis left out."""
+    shapes = quantized.graph.shapes()
+    return {name: shapes[name] for name in quantized.graph.outputs}
+
+
 def hls4ml_outputs(
     shapes: Mapping[str, Shape], folder: Path, inputs: Sequence[Codes], work: Path
 ) -> tuple[Outputs, str]:

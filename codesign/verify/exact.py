@@ -52,8 +52,9 @@ class Exact(Pass):
                     checks["qonnx", "hls4ml"] = Check("qonnx", "hls4ml", 0, 0, "not_checked", reason)
                 else:
                     codes = list(encoded.values())
-                    shapes = {name: quantized.graph.shapes()[name] for name in quantized.graph.outputs}
-                    outputs, detail = hops.hls4ml_outputs(shapes, scratch / "project", codes, context.work)
+                    outputs, detail = hops.hls4ml_outputs(
+                        hops.output_shapes(quantized), scratch / "project", codes, context.work
+                    )
                     checks["qonnx", "hls4ml"] = hops.compare("qonnx", "hls4ml", reference, outputs, detail)
         context.progress("compared", 3, 3)
         for start, end in HOPS:
