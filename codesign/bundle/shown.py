@@ -74,7 +74,7 @@ def _saturated(data: Sequence[Saturated], test: Sequence[Saturated]) -> Sequence
         if new.count or old.count
     ]
     rest = len(pairs) - len(rows)
-    return [*rows, (f"{rest} others", "0", "0")] if rest else rows
+    return [*rows, (f"{rest} others" if rows else f"all {rest}", "0", "0")] if rest else rows
 
 
 def _share(count: int | None, total: int) -> str:

@@ -20,7 +20,7 @@ from codesign.deployment import deploy
 from codesign.design import Design
 from codesign.engine import decode
 from codesign.errors import InputError
-from codesign.flow import Setting
+from codesign.flow import Flow, Setting
 from codesign.kept import Kept
 from codesign.store import Store
 from codesign.torch_forward import float_forward, to_tensors
@@ -176,6 +176,11 @@ def test_what_is_marked_unproven_fails(tmp_path: Path) -> None:
 
     found = verify(repacked(made(), tmp_path, change))
     assert found.failures == ["the bundle is marked as unproven: a check of its build differs"]
+
+
+def test_it_is_made_after_the_formats_that_it_holds() -> None:
+    for names in (["deploy.bundle", "deploy.emulator"], ["deploy.emulator", "deploy.bundle"]):
+        assert Flow("deploy", "", ()).extended(names, "test").passes == ("deploy.emulator", "deploy.bundle")
 
 
 def test_a_bounded_number_of_vectors(tmp_path: Path) -> None:
