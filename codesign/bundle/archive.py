@@ -137,10 +137,9 @@ class _Reader:
         if size > MOST_MANIFEST:
             self.fail(MANIFEST, f"{size} bytes in its header, more than any manifest has")
         content = self.file.read(size)
-        if len(content) == size:  # else the header may be what is damaged, or the archive ends here
-            self._header(header, _Entry(MANIFEST, crc32(content), size, False, 0))
-        else:
+        if len(content) < size:
             self.fail(MANIFEST, "the archive ends in it, or its header is damaged")
+        self._header(header, _Entry(MANIFEST, crc32(content), size, False, 0))
         self._write(MANIFEST).write_bytes(content)
         return content
 

@@ -275,10 +275,10 @@ def test_firmware_is_proven_from_the_archive(flow: str, formats: tuple[str, ...]
 def test_firmware_that_computes_something_else_is_found(flow: str, tmp_path: Path) -> None:
     def change(inside: Path, _: dict[str, Any]) -> None:
         if flow == "hls4ml":
-            place = sorted(inside.glob("hls4ml/firmware/weights/b*.h"))[-1]
+            place = sorted(inside.glob("hls4ml/firmware/weights/w*.h"))[-1]
             head, brace, tail = place.read_text().rpartition("{")
-            first, comma, rest = tail.partition(",")
-            place.write_text(f"{head}{brace}{float(first) + 1}{comma}{rest}")
+            numbers, end, rest = tail.partition("}")
+            place.write_text(f"{head}{brace}{', '.join(reversed(numbers.split(',')))}{end}{rest}")
         else:
             place = inside / "rtl" / "network.v"
             assert ".model_inp(given)" in place.read_text()
