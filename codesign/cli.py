@@ -127,6 +127,32 @@ def deploy(
 
 
 @app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="An archive of codesign deploy --format bundle.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="New data (.npz): what the integers and the float network make of it."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Check every byte of a bundle and rerun its proofs from it alone; with new data, show how far they drifted.
+
+    Nothing in a bundle is run before all hashes hold. Hashes tell of damage, not of who made it: run what you trust.
+
+    Exit codes: 0 all holds, 1 integers differ or the bundle is marked unproven, 2 it is damaged or no bundle, or the
+    data don't fit, 3 a defect of codesign.
+    """
+    from codesign.bundle.shown import show_verified
+    from codesign.bundle.verification import verify as verified
+    from codesign.console import make_console
+
+    found = verified(bundle, data)
+    show_verified(make_console(), found, as_json)
+    if found.failures:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def check(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file (.onnx) or a build file (.toml).")],
     target: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Target (default: vu13p-l1t).")] = None,

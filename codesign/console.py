@@ -108,7 +108,7 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
     environment = report["environment"]
     console.print()
     console.print(_layers(report))
-    console.print(_checks(report))
+    console.print(checks_table(report))
     for kind in dict.fromkeys(item["kind"] for item in report["measures"]):
         console.print(_measures(report, kind))
     for disagreement in report["sensitivity"]["disagreements"]:
@@ -272,7 +272,8 @@ def _layers(report: Mapping[str, Any]) -> Table:
     return table
 
 
-def _checks(report: Mapping[str, Any]) -> Table:
+def checks_table(report: Mapping[str, Any]) -> Table:
+    """The proofs of a report, a row for each hop."""
     table = Table(title="Proofs: the same integers", title_justify="left")
     for title in ("hop", "inputs", "mismatches", "status", "run in"):
         table.add_column(title)

@@ -103,6 +103,7 @@ class Dataset:
             with squared error; None for a classifier, trained with cross-entropy.
         formats: How each input is sent; the inputs are numbers of these formats. None where that is not known.
         inside: Whether the inputs are as they are sent, and ``mean`` and ``scale`` are to be applied in the network.
+        names: What the inputs are called where they come from.
     """
 
     inputs: tuple[FloatArray, ...]
@@ -114,6 +115,7 @@ class Dataset:
     targets: FloatArray | None = None
     formats: tuple[Fixed, ...] | None = None
     inside: bool = False
+    names: tuple[str, ...] = ()
 
     def split(self, name: SplitName) -> Split:
         """The samples of a split."""

@@ -3,6 +3,7 @@
 A tensor is carried as integer *codes* with a number of fraction bits: value = code * 2**-fraction.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,8 @@ Rounding = Literal["floor", "nearest_even"]
 FLOAT32_BITS, FLOAT64_BITS = 24, 53
 #: Widest format handled: a float64 holds every code of it exactly.
 MAX_WIDTH = FLOAT64_BITS
+#: How a format of a whole tensor is spelt.
+SPELLING = re.compile(r"(u?)fixed<\s*(\d+)\s*,\s*(-?\d+)\s*>")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,12 @@ class Fixed:
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+    @classmethod
+    def of_text(cls, text: str) -> "Fixed | None":
+        """A format from what ``str`` makes of one for a whole tensor, such as ``ufixed<12,10>``; None if it is none."""
+        match = SPELLING.fullmatch(text.strip())
+        return None if match is None else cls(not match[1], int(match[2]), int(match[3]))
 
     @property
     def fraction(self) -> Bits:

@@ -69,10 +69,11 @@ class Flow:
 
 def _place_for(name: str, passes: Sequence[str]) -> int:
     """The index at which a pass is added to others."""
-    # Of collections that all stages add to, only a reader of the very entry is one.
+    # Of collections that all stages add to, only a reader of the very entry is one, or of all files that there are.
     written = {
         field if field.split(".")[0] in SHARED else field.split(".")[0] for field in lookup(name).writes
     } - SHARED
+    made = any(field.startswith("artifacts.") for field in lookup(name).writes)
     alike = [index for index, other in enumerate(passes) if stage(other) == stage(name)]
     earlier = [index for index, other in enumerate(passes) if STAGES.index(stage(other)) < STAGES.index(stage(name))]
     end = (alike or earlier or [-1])[-1] + 1
@@ -81,7 +82,8 @@ def _place_for(name: str, passes: Sequence[str]) -> int:
         for index, other in enumerate(passes)
         if index >= (alike[0] if alike else end)
         and any(
-            read in written or read.split(".")[0] in written for read in (*lookup(other).reads, *lookup(other).optional)
+            read in written or read.split(".")[0] in written or (made and read == "artifacts")
+            for read in (*lookup(other).reads, *lookup(other).optional)
         )
     ]
     return min([*readers, end])

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-import codesign
 from codesign import deployment
 from codesign.command import build_command
 from codesign.design import Dataset, Design, SplitName
@@ -23,15 +22,12 @@ from codesign.passes import Pass, Progress, stage
 from codesign.report._document import document
 from codesign.report._publish import publish_report
 from codesign.shipped import read_toml
-from codesign.sources import distribution_version
+from codesign.sources import versions
 from codesign.target import Target, load_target
 from codesign.typed import parse
 
 if TYPE_CHECKING:
     from torch import nn
-
-#: Distributions whose versions a report names.
-ENVIRONMENT = ("numpy", "torch", "scipy", "matplotlib", "onnx", "onnxruntime", "qonnx", "hls4ml")
 
 
 @dataclass
@@ -371,10 +367,9 @@ def _named(wanted: str, names: Sequence[str], where: str) -> list[str]:
 
 def _environment(request: _Request, fields: Fields, steps: Sequence[Pass]) -> Fields:
     """What a report says about how it was made."""
-    used = dict.fromkeys(name for step in steps for name in step.distributions)
-    versions = {name: distribution_version(name) for name in dict.fromkeys([*ENVIRONMENT, *used])}
+    used = [name for step in steps for name in step.distributions]
     return {
-        "versions": {"codesign": codesign.__version__, "python": platform.python_version(), **versions},
+        "versions": versions(used),
         "platform": platform.platform(),
         "seed": request.seed,
         "command": request.command,

@@ -2,12 +2,17 @@
 
 import ast
 import importlib.util
+import platform
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import codesign
 from codesign.store import digest_file
 
+#: Distributions whose versions a report names.
+ENVIRONMENT = ("numpy", "torch", "scipy", "matplotlib", "onnx", "onnxruntime", "qonnx", "hls4ml")
 #: Packages whose modules are found by name at run time: who imports one depends on all of them.
 PLUGIN_PACKAGES = ("codesign.ops", "codesign.allocate.costs", "codesign.allocate.solvers")
 #: Modules that only find and run passes; nothing a pass computes depends on them.
@@ -46,6 +51,12 @@ def distribution_version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "absent"
+
+
+def versions(more: Iterable[str] = ()) -> dict[str, str]:
+    """Versions of codesign, Python, the distributions of ``ENVIRONMENT`` and more of them, for reports."""
+    found = {name: distribution_version(name) for name in dict.fromkeys([*ENVIRONMENT, *more])}
+    return {"codesign": codesign.__version__, "python": platform.python_version(), **found}
 
 
 def _data(file: Path) -> bool:

@@ -41,7 +41,7 @@ def qonnx_codes(quantized: Quantized, samples: np.ndarray, folder: Path) -> tupl
     """Outputs of the exported file in qonnx's executor, and the number type it ran in."""
     path = folder / "network.onnx"
     path.write_bytes(Writer(quantized).write().SerializeToString())
-    found, dtype = qonnx_outputs(quantized, path, [samples])
+    found, dtype = qonnx_outputs(path, quantized.graph.outputs, quantized.mantissa_bits(), [samples])
     return list(found), dtype
 
 

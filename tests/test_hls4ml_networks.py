@@ -19,7 +19,7 @@ from codesign.quantized import Quantized
 from codesign.transpile._allowed import PARALLEL, require_allowed
 from codesign.transpile._backends import IoType
 from codesign.transpile.hls4ml import Hls4ml
-from codesign.verify._hops import compare, hls4ml_outputs
+from codesign.verify._hops import compare, hls4ml_outputs, output_shapes
 from tests.networks import STAGES, Apply, Plan, Residual, build_network, drawn, last_axis
 from tests.strategies import spread_values
 from tests.test_hls4ml_exact import VITIS, converted
@@ -29,7 +29,9 @@ def assert_exact(quantized: Quantized, inputs: list[np.ndarray], folder: Path, s
     """The C++ simulation gives the reference's integers."""
     design, context = converted(quantized, folder, step)
     context.store.take_out(design.artifacts["hls4ml"].digest, folder / "project", folder=True)
-    found, detail = hls4ml_outputs(quantized, folder / "project", list(quantized.encode(inputs).values()), folder)
+    found, detail = hls4ml_outputs(
+        output_shapes(quantized), folder / "project", list(quantized.encode(inputs).values()), folder
+    )
     check = compare("numpy", "hls4ml", [codes.real() for codes in quantized.outputs(inputs)], found, detail)
     assert (check.status, check.mismatches, check.inputs) == ("exact", 0, len(inputs[0]))
 

@@ -317,7 +317,7 @@ def record(
 DEPLOY = ("deploy.emulator", "deploy.ip", "deploy.patterns")
 #: Flows that are built in two stores, each up to a pass and with passes that it lacks.
 BUILDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
-    "hls4ml": (None, ()),
+    "hls4ml": (None, ("deploy.bundle",)),
     "given-qonnx": ("finetune.qat", ()),
     "rtl": (None, ("synthesize.layers", *DEPLOY)),
     "ecp5": ("place.nextpnr", ()),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 import codesign
 from codesign.deploy._proof import Proof
+from codesign.errors import InputError
 from codesign.fixed import Fixed
 from codesign.ops.op import Shape
 from codesign.report._document import document_check
@@ -35,6 +37,24 @@ class Tensor:
     shape: tuple[int, ...]
     formats: tuple[str, ...]
     fractions: tuple[int, ...]
+
+    @property
+    def fixed(self) -> Fixed:
+        """The formats, as arrays of the tensor's shape where they differ.
+
+        Raises:
+            InputError: They are none, or not as many as elements.
+        """
+        each = [Fixed.of_text(text) for text in self.formats]
+        known = [one for one in each if one is not None]
+        if len(known) < len(each) or len(each) not in (1, prod(self.shape)):
+            raise InputError(
+                f"tensor {self.name!r}", f"formats {list(self.formats[:4])}", "one, or one for each element"
+            )
+        if len(known) == 1:
+            return known[0]
+        parts = ([getattr(one, part) for one in known] for part in ("signed", "width", "integer"))
+        return Fixed(*(np.array(part).reshape(self.shape) for part in parts))
 
     @classmethod
     def of(cls, name: str, shape: Shape, fixed: Fixed) -> "Tensor":

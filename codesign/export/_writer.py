@@ -1,7 +1,7 @@
 """Writing an integer network as ONNX nodes with explicit Quant nodes (the QONNX dialect)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,20 @@ class Writer:
                 self._quant(raw, node.output, formats[node.output], "FLOOR", self.current)
             else:
                 node.op.write_qonnx(self, node.name, inputs, node.output)
+        model = self.model({"": OPSET, QONNX_DOMAIN: 1})
+        sums = self.quantized.accumulators()
+        notes = {f"accumulator:{name}": str(sums[name].smallest_format()) for name in sorted(sums)}
+        helper.set_model_props(model, notes | self._channel_widths() | self._channel_integers())
+        return model
+
+    def model(self, opsets: Mapping[str, int]) -> onnx.ModelProto:
+        """What has been written, as a model.
+
+        Args:
+            opsets: Versions by domain.
+        """
+        graph = self.quantized.graph
+        shapes = graph.shapes()
         proto = helper.make_graph(
             self.nodes,
             "codesign",
@@ -65,12 +79,8 @@ class Writer:
                 *(helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in self.constants.items()),
             ],
         )
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(QONNX_DOMAIN, 1)]
-        model = helper.make_model(proto, opset_imports=opsets, producer_name="codesign", ir_version=IR_VERSION)
-        sums = self.quantized.accumulators()
-        notes = {f"accumulator:{name}": str(sums[name].smallest_format()) for name in sorted(sums)}
-        helper.set_model_props(model, notes | self._channel_widths() | self._channel_integers())
-        return model
+        made = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
+        return helper.make_model(proto, opset_imports=made, producer_name="codesign", ir_version=IR_VERSION)
 
     def _channel_widths(self) -> dict[str, str]:
         """What Quant nodes do not say: ``widths:WEIGHT``, bits of every output channel.

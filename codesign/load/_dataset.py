@@ -66,7 +66,7 @@ def make_dataset(
         kept, rows = _kept(where, labels, classes, rows, train_classes)
         plain, labels = [x[kept] for x in plain], labels[kept]
         numbers = None if numbers is None else numbers[kept]
-    raw = Dataset(tuple(plain), labels, dict(rows), classes, targets=numbers, formats=sent)
+    raw = Dataset(tuple(plain), labels, dict(rows), classes, targets=numbers, formats=sent, names=tuple(inputs))
     dataset = raw if normalize == "none" else _normalized(raw)
     if isinstance(targets, str):
         dataset = replace(dataset, targets=dataset.inputs[0].reshape(len(labels), -1))

@@ -1,6 +1,5 @@
 """The formats in which the trigger sends the inputs: read from text, and what the data must keep to."""
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
@@ -10,9 +9,8 @@ import numpy.typing as npt
 
 from codesign.arrays import FloatArray
 from codesign.errors import InputError
-from codesign.fixed import Fixed
+from codesign.fixed import SPELLING, Fixed
 
-_TEXT = re.compile(r"(u?)fixed<\s*(\d+)\s*,\s*(-?\d+)\s*>")
 #: Most bits of a word: float32 holds every number of it.
 WIDEST = 24
 
@@ -74,7 +72,7 @@ def on_grid(where: str, array: Array, fixed: Fixed) -> FloatArray:
 
 
 def _format(where: str, text: str) -> Fixed:
-    match = _TEXT.fullmatch(text.strip())
+    match = SPELLING.fullmatch(text.strip())
     if match is None:
         raise InputError(f"{where}, formats", repr(text), "such as 'ufixed<12,10>' or 'fixed<8,1>'")
     signed, width, integer = not match[1], int(match[2]), int(match[3])

@@ -180,6 +180,10 @@ class Op(ABC):
     def write_qonnx(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
         """Write the operation's ONNX nodes, from tensor names ``inputs`` to ``output``."""
 
+    def write_float(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
+        """Write the same for the float network; an operation overrides it if it rounds by itself."""
+        self.write_qonnx(writer, name, inputs, output)
+
     def work(self, inputs: list[Shape], output: Shape) -> Work:
         """Multiply-accumulates for one sample."""
         return Work(0, 0)

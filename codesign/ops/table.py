@@ -123,6 +123,20 @@ class Table(Op):
         index = writer.add("Cast", [code], f"{output}.index", f"{name}.cast", to=7)  # onnx's number of int64
         writer.add("Gather", [names["table"], index], output, name, axis=0)
 
+    def write_float(self, writer: QonnxWriter, name: str, inputs: Sequence[str], output: str) -> None:
+        """The function itself."""
+        match self.function:
+            case "sigmoid" | "tanh":
+                writer.add(self.function.capitalize(), inputs, output, name)
+            case "decay":
+                above = writer.add("Relu", inputs, f"{output}.above", f"{name}.relu")
+                below = writer.add("Neg", [above], f"{output}.below", f"{name}.neg")
+                writer.add("Exp", [below], output, name)
+            case "reciprocal":
+                least = writer.constant(f"{name}.least", np.array(0.5))
+                above = writer.add("Max", [inputs[0], least], f"{output}.above", f"{name}.max")
+                writer.add("Reciprocal", [above], output, name)
+
     def _smooth(self, x: Tensor) -> Tensor:
         """The function itself."""
         match self.function:

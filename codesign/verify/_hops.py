@@ -14,10 +14,11 @@ from codesign import tools
 from codesign.arrays import FloatArray
 from codesign.design import Check, Trained
 from codesign.errors import ContractError
-from codesign.export._writer import QONNX_DOMAIN
 from codesign.fixed import FLOAT32_BITS, Codes
+from codesign.ops.op import Shape
 from codesign.quantized import Quantized
 from codesign.transpile._firmware import INTERFACE
+from codesign.verify._evaluator import run_float64
 
 #: Longest time that a simulation of the test split may take.
 SIMULATION_TIMEOUT_S = 3600.0
@@ -59,16 +60,24 @@ def torch_outputs(quantized: Quantized, trained: Trained, inputs: Sequence[Float
     return [output.double().numpy() for output in outputs], str(dtype).removeprefix("torch.")
 
 
-def qonnx_outputs(quantized: Quantized, path: Path, inputs: Sequence[FloatArray]) -> tuple[Outputs, str]:
+def qonnx_outputs(
+    path: Path, outputs: Sequence[str], mantissa_bits: int, inputs: Sequence[FloatArray]
+) -> tuple[Outputs, str]:
     """The exported file, run by qonnx's executor, and the number type it ran in.
 
     qonnx computes in float32. Where that does not hold every partial sum exactly, onnx's reference evaluator runs the
     same nodes in float64, with qonnx's own quantizer.
+
+    Args:
+        path: The file.
+        outputs: Names of the network's outputs.
+        mantissa_bits: Bits that a float type needs for every partial sum.
+        inputs: ``[batch, ...]`` each, in the network's order.
     """
     model = onnx.load_model_from_string(path.read_bytes())
     names = [info.name for info in model.graph.input]
-    if quantized.mantissa_bits() > FLOAT32_BITS:
-        found = _run_float64(model, dict(zip(names, inputs, strict=True)))
+    if mantissa_bits > FLOAT32_BITS:
+        found = run_float64(model, dict(zip(names, inputs, strict=True)))
         detail = "float64, onnx reference evaluator with qonnx's Quant"
     else:
         from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
@@ -78,7 +87,7 @@ def qonnx_outputs(quantized: Quantized, path: Path, inputs: Sequence[FloatArray]
         feeds = {name: np.asarray(x, np.float32) for name, x in zip(names, inputs, strict=True)}
         found = cast(Any, execute_onnx)(ModelWrapper(model), feeds)
         detail = "float32, qonnx executor"
-    return [np.asarray(found[name], np.float64) for name in quantized.graph.outputs], detail
+    return [np.asarray(found[name], np.float64) for name in outputs], detail
 
 
 def _set_batch(model: onnx.ModelProto, batch: int) -> None:
@@ -89,44 +98,6 @@ def _set_batch(model: onnx.ModelProto, batch: int) -> None:
                 dimension.dim_value = batch
 
 
-def _run_float64(model: onnx.ModelProto, inputs: Mapping[str, FloatArray]) -> dict[str, npt.NDArray[np.float64]]:
-    """Outputs by name, every tensor in float64."""
-    from onnx.reference import ReferenceEvaluator
-    from onnx.reference.op_run import OpRun
-    from qonnx.custom_op.general.quant import quant  # type: ignore[import-untyped]
-
-    class Quant(OpRun):
-        """qonnx's quantizer as an operator of the evaluator."""
-
-        op_domain = QONNX_DOMAIN
-
-        def _run(self, *args: Any, signed: int, narrow: int, rounding_mode: str) -> tuple[Any]:
-            return (cast(Any, quant)(*args, signed, narrow, rounding_mode),)
-
-    class Gather(OpRun):
-        """The evaluator's own fails on indices that are not contiguous in memory."""
-
-        op_domain = ""
-
-        def _run(self, *args: Any, axis: int) -> tuple[Any]:
-            return (np.take(*args, axis=axis),)
-
-    graph = model.graph
-    for info in (*graph.input, *graph.output, *graph.value_info):
-        if info.type.tensor_type.elem_type == onnx.TensorProto.FLOAT:
-            info.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
-    for item in [item for item in graph.initializer if item.data_type == onnx.TensorProto.FLOAT]:
-        item.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(item).astype(np.float64), item.name))
-    for node in graph.node:
-        for item in node.attribute:  # back from whole numbers
-            if node.op_type == "Cast" and item.i == onnx.TensorProto.FLOAT:
-                item.i = onnx.TensorProto.DOUBLE
-    evaluator: Any = ReferenceEvaluator(model, new_ops=[Quant, Gather])
-    outputs = [info.name for info in graph.output]
-    found = evaluator.run(outputs, {name: np.asarray(x, np.float64) for name, x in inputs.items()})
-    return dict(zip(outputs, found, strict=True))
-
-
 def why_not_compiled(folder: Path) -> str:
     """Why an hls4ml project has no simulation library; empty if it has."""
     if list((folder / "firmware").glob("*.so")):
@@ -134,13 +105,21 @@ def why_not_compiled(folder: Path) -> str:
     return f"not compiled: no {json.loads((folder / INTERFACE).read_text())['compiler']} on PATH"
 
 
-def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes], work: Path) -> tuple[Outputs, str]:
+def output_shapes(quantized: Quantized) -> dict[str, Shape]:
+    """Shapes of the network's outputs by name, the batch axis left out."""
+    shapes = quantized.graph.shapes()
+    return {name: shapes[name] for name in quantized.graph.outputs}
+
+
+def hls4ml_outputs(
+    shapes: Mapping[str, Shape], folder: Path, inputs: Sequence[Codes], work: Path
+) -> tuple[Outputs, str]:
     """The C++ simulation of an hls4ml project.
 
     It runs in a process of its own: firmware that fails an assertion takes its process with it.
 
     Args:
-        quantized: Gives the output shapes.
+        shapes: Of the network's outputs by name, the batch axis left out.
         folder: The project, compiled.
         inputs: Codes of the inputs ``[batch, ...]``: the firmware is fed numbers on the input grid.
         work: Folder for the numbers on their way, and a log.
@@ -151,8 +130,7 @@ def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes], 
     libraries = sorted((folder / "firmware").glob("*.so"))
     if len(libraries) != 1:
         raise ContractError(str(folder), f"{len(libraries)} simulation libraries", "one")
-    shapes = quantized.graph.shapes()
-    sizes = [int(np.prod(shapes[name])) for name in quantized.graph.outputs]
+    sizes = [int(np.prod(shape)) for shape in shapes.values()]
     count = len(inputs[0].values)
     ports: dict[str, Any] = json.loads((folder / INTERFACE).read_text())
     given = [_permuted(codes.real(), axes) for codes, axes in zip(inputs, ports["inputs"], strict=True)]
@@ -171,8 +149,8 @@ def hls4ml_outputs(quantized: Quantized, folder: Path, inputs: Sequence[Codes], 
         flat = [found[name] for name in found]
     outputs: list[npt.NDArray[np.float64]] = []
     made: list[list[int]] = ports["outputs"]
-    for values, name, axes in zip(flat, quantized.graph.outputs, made, strict=True):
-        shape = [shapes[name][axis] for axis in axes]
+    for values, own, axes in zip(flat, shapes.values(), made, strict=True):
+        shape = [own[axis] for axis in axes]
         outputs.append(_permuted(values.reshape(count, *shape), [axes.index(axis) for axis in range(len(axes))]))
     return outputs, f"C++ simulation, {ports['made_for']}"
 

@@ -40,7 +40,8 @@ class Exact(Pass):
         context.progress("numpy -> qonnx", 1, 3)
         if "qonnx" in artifacts:
             with output_to(context.work / "qonnx.log"):
-                exported, detail = hops.qonnx_outputs(quantized, context.store.path(artifacts["qonnx"].digest), inputs)
+                path, bits = context.store.path(artifacts["qonnx"].digest), quantized.mantissa_bits()
+                exported, detail = hops.qonnx_outputs(path, quantized.graph.outputs, bits, inputs)
             checks["numpy", "qonnx"] = hops.compare("numpy", "qonnx", reference, exported, detail)
             reference = exported
         context.progress("qonnx -> hls4ml", 2, 3)
@@ -51,7 +52,9 @@ class Exact(Pass):
                     checks["qonnx", "hls4ml"] = Check("qonnx", "hls4ml", 0, 0, "not_checked", reason)
                 else:
                     codes = list(encoded.values())
-                    outputs, detail = hops.hls4ml_outputs(quantized, scratch / "project", codes, context.work)
+                    outputs, detail = hops.hls4ml_outputs(
+                        hops.output_shapes(quantized), scratch / "project", codes, context.work
+                    )
                     checks["qonnx", "hls4ml"] = hops.compare("qonnx", "hls4ml", reference, outputs, detail)
         context.progress("compared", 3, 3)
         for start, end in HOPS:

@@ -1,0 +1,85 @@
+"""What people see of a verified bundle in the terminal."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from codesign.bundle.drift import Drift, Saturated
+from codesign.bundle.verification import Verified
+from codesign.console import checks_table
+
+
+def show_verified(console: Console, found: Verified, as_json: bool) -> None:
+    """Print what a verification found: tables, or JSON.
+
+    Args:
+        console: Where to.
+        found: All of it.
+        as_json: Whether to print one object instead.
+    """
+    record = found.record()
+    if as_json:
+        console.print_json(json.dumps(record))
+        return
+    console.print(f"{found.files} files and the manifest are as they were packed")
+    console.print(f"SHA-256 of the archive: {found.sha256}", soft_wrap=True)
+    console.print(checks_table(record))
+    if found.drift is not None:
+        for table in _drift(found.drift, found.contents.drift):
+            console.print(table)
+    for failure in found.failures:
+        console.print(f"[red]✗[/] {escape(failure)}", soft_wrap=True)
+    if not found.failures:
+        unchecked = sum(check.status == "not_checked" for check in found.checks)
+        console.print(f"[green]✓[/] every check that ran is exact{f'; {unchecked} not checked' if unchecked else ''}")
+
+
+def _drift(data: Drift, test: Drift) -> Iterator[Table]:
+    """Tables of new data beside the test split."""
+    shifts = [
+        (f"{new.output}: mean shift (1 %, median, 99 %)", *(_shift(each.mean, each.quantiles) for each in (new, old)))
+        for new, old in zip(data.shifts, test.shifts, strict=True)
+    ]
+    yield _table(
+        "Integers beside the float network",
+        ("", f"{data.samples:,} new samples", f"{test.samples:,} of the test split"),
+        [("same decision", *(_share(each.agreeing, each.samples) for each in (data, test))), *shifts],
+    )
+    for title, new, old in (
+        ("Inputs beyond the range of their format", data.inputs, test.inputs),
+        ("Values between layers beyond the range of their format", data.layers, test.layers),
+    ):
+        yield _table(title, ("", "new", "test split"), _saturated(new, old))
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column(columns[0])
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _saturated(data: Sequence[Saturated], test: Sequence[Saturated]) -> Sequence[Sequence[str]]:
+    """A row each, the most saturated first; those that never are, in one."""
+    pairs = sorted(zip(data, test, strict=True), key=lambda pair: -pair[0].share)
+    rows = [
+        (new.name, *(f"{each.count:,} ({_share(each.count, each.values)})" for each in (new, old)))
+        for new, old in pairs
+        if new.count or old.count
+    ]
+    rest = len(pairs) - len(rows)
+    return [*rows, (f"{rest} others" if rows else f"all {rest}", "0", "0")] if rest else rows
+
+
+def _share(count: int | None, total: int) -> str:
+    return "no classes" if count is None else f"{100 * count / total:.3f} %"
+
+
+def _shift(mean: float, quantiles: Sequence[float]) -> str:
+    return f"{mean:+.4g} ({', '.join(f'{each:+.4g}' for each in quantiles)})"
