@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from codesign.design import Design
 from codesign.errors import InputError
 from codesign.fixed import Codes, Fixed, requantize
 from codesign.graph import Graph, Node
@@ -143,8 +144,8 @@ def test_too_large_to_unroll_names_the_largest_layer() -> None:
     estimated = r"; by estimate [1-9][\d,]* LUTs at 6 bits"
     words = rf"products to unroll.*layer '.*{estimated}.*at most 100; give it fewer positions, raise .*--flow hls4ml"
     with pytest.raises(InputError, match=words):
-        Rtl(most_products=100)._require_small(graph)
-    Rtl()._require_small(graph)
+        Rtl(most_products=100).refuse(Design({"graph": graph}))
+    Rtl().refuse(Design({"graph": graph}))
 
 
 def test_outputs_that_never_change_are_refused() -> None:
