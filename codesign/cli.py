@@ -94,7 +94,7 @@ def deploy(
     formats: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", metavar="NAME", help="What to make (default: all that can be made).", show_default=False
+            "--format", metavar="NAME", help="What to make: --format emulator --format bundle.", show_default=False
         ),
     ] = None,
     options: Annotated[
@@ -113,7 +113,7 @@ def deploy(
     its report. --format and --set may be given many times.
 
     Exit codes: 0 made, all within budget, 1 made, but a budget or check of the build failed, 2 bad input: nothing is
-    changed, 3 a defect of codesign.
+    changed, 3 a defect of codesign, 130 interrupted.
     """
     from codesign.console import make_console, show_report
     from codesign.deployment import deploy as made_of
@@ -121,7 +121,7 @@ def deploy(
     console = make_console()
     with _watched(console) as watcher:
         deployed = made_of(directory, formats or (), settings_of(options), allow_unproven, watcher)
-    show_report(console, deployed.report, str(directory / "report.md"))
+    show_report(console, deployed.report, str(directory / "report.html"))
     if deployed.report["failures"]:
         raise typer.Exit(FAILED)
 

@@ -34,7 +34,7 @@ class Deployed:
 
 def deploy(
     directory: Path,
-    formats: Sequence[str] = (),
+    formats: Sequence[str],
     set_options: Sequence[Setting] = (),
     allow_unproven: bool = False,
     observer: Observer | None = None,
@@ -43,7 +43,7 @@ def deploy(
 
     Args:
         directory: A build directory.
-        formats: Their names, such as ``emulator``; all that can be made of this build if empty.
+        formats: Their names, such as ``emulator``.
         set_options: Settings that win over the build file's.
         allow_unproven: Whether to go on, and say so in all that is made, where a check differs.
         observer: Told what happens.
@@ -93,7 +93,9 @@ def _chosen(directory: Path, formats: Sequence[str], present: Collection[str]) -
     Raises:
         InputError: There is no such format, or the build lacks what it reads.
     """
-    known = {name.removeprefix(f"{STAGE}."): name for name in registry() if stage(name) == STAGE}
+    if not formats:
+        raise InputError("--format", "none", ", ".join(_known()))
+    known = _known()
     for name in formats:
         if name not in known:
             raise InputError(f"--format {name}", "no such format", "", did_you_mean(name, known))
@@ -101,12 +103,12 @@ def _chosen(directory: Path, formats: Sequence[str], present: Collection[str]) -
             found = f"no {' or '.join(fields)}, which {known[name]} reads"
             step = f"build again with one of these, by --also or a flow that has it: {', '.join(writers)}"
             raise InputError(str(directory), found, "a build that has it", step)
-    chosen = [known[name] for name in formats] or [
-        name for name in known.values() if not list(unmet(lookup(name), present))
-    ]
-    if not chosen:
-        raise InputError(str(directory), "a build that none of the formats can be made of", ", ".join(known))
-    return list(dict.fromkeys(chosen))
+    return list(dict.fromkeys(known[name] for name in formats))
+
+
+def _known() -> dict[str, str]:
+    """Passes by the names of formats."""
+    return {name.removeprefix(f"{STAGE}."): name for name in registry() if stage(name) == STAGE}
 
 
 def _require_named(given: Sequence[Setting], names: Collection[str]) -> None:

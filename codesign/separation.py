@@ -1,6 +1,7 @@
 """How well a score tells samples of a signal from its background."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 #: The float network, and the exact integers.
@@ -20,9 +21,9 @@ class Rate:
     most_khz: float
 
     @property
-    def background_efficiency(self) -> float:
-        """The share of the background that may pass."""
-        return self.most_khz / (1000 * self.input_mhz)
+    def background_efficiency(self) -> Fraction:
+        """The share of the background that may pass, of the numbers as they are written."""
+        return Fraction(str(self.most_khz)) / (1000 * Fraction(str(self.input_mhz)))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ CPP_KEYWORDS = frozenset(_CPP.split())
 CPP_WORDS = CPP_KEYWORDS | {"EOF", "NULL", "assert", "errno", "main", "nnet", "stderr", "stdin", "stdout", "std"}
 #: Files that hls4ml writes beside those named after the project.
 HLS4ML_FILES = frozenset({"defines", "parameters"})
+#: And an emulator, beside those named after it.
+EMULATOR_FILES = frozenset({"emulator", "host"})
 
 _VERILOG = """
 accept_on alias always always_comb always_ff always_latch and assert assign assume automatic before begin bind bins
@@ -63,12 +65,12 @@ ALKAID_MODULES = frozenset({"binop", "multiplier", "mux", "negative", "shift_add
 
 
 def require_c_name(where: str, name: str) -> None:
-    """Refuse a project of hls4ml's that C++ or other files of the project have no place for.
+    """Refuse a project of hls4ml's, or an emulator, that C++ or other files of the project have no place for.
 
     Raises:
         InputError: With what may be called so.
     """
-    _require(where, name, "a C identifier", name in CPP_WORDS | HLS4ML_FILES)
+    _require(where, name, "a C identifier", name in CPP_WORDS | HLS4ML_FILES | EMULATOR_FILES)
 
 
 def require_hdl_name(where: str, name: str, language: HdlName) -> None:

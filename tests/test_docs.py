@@ -130,8 +130,10 @@ def shell(tmp_path: Path, cached: Path) -> Iterator[Shell]:
     for build in cached.iterdir():
         if (build / CACHE).is_dir():
             withdraw(build)
-        else:
+        elif build.is_dir():
             shutil.rmtree(build)
+        else:
+            build.unlink()
     (folder / "build").symlink_to(cached)
     yield Shell(folder)
     shutil.rmtree(folder)

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign.bundle.contents import Contents, opened
+from codesign.bundle.contents import Contents, Opened, opened
 from codesign.bundle.data import read_inputs
 from codesign.bundle.drift import Drift, drift
 from codesign.bundle.proofs import prove
 from codesign.design import Check
-from codesign.errors import InputError
+from codesign.errors import CodesignError, InputError
 from codesign.report._document import document_check
 from codesign.store import digest_file
 
@@ -73,10 +73,20 @@ def verify(bundle: Path, data: Path | None = None) -> Verified:
         work.mkdir()
         digest = digest_file(bundle)
         found = opened(bundle, folder)
-        contents, given = found.contents, None
-        inputs = None if data is None else read_inputs(data, contents)
-        checks = prove(found, work)
-        if inputs is not None:
-            network, floats = found.path(contents.network), found.path(contents.float_network)
-            given = drift(network, floats, contents.inputs, inputs, contents.decides)
-        return Verified(bundle, digest, found.files, contents, tuple(checks), given)
+        try:
+            return _verified(bundle, digest, found, data, work)
+        except (CodesignError, OSError):
+            raise
+        except Exception as error:  # files of others make readers raise anything at all
+            said = f"cannot be read ({type(error).__name__}: {error})"
+            raise InputError(str(bundle), said, "what codesign deploy put into it") from error
+
+
+def _verified(bundle: Path, digest: str, found: Opened, data: Path | None, work: Path) -> Verified:
+    contents, given = found.contents, None
+    inputs = None if data is None else read_inputs(data, contents)
+    checks = prove(found, work)
+    if inputs is not None:
+        network, floats = found.path(contents.network), found.path(contents.float_network)
+        given = drift(network, floats, contents.inputs, inputs, contents.decides)
+    return Verified(bundle, digest, found.files, contents, tuple(checks), given)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from codesign.deploy._format import Format
@@ -45,6 +46,12 @@ class Bundle(Format):
             raise InputError(f"{self.name}, version", f"{self.version}", "0 or more")
         if self.vectors < 0:
             raise InputError(f"{self.name}, vectors", f"{self.vectors}", "1 or more, or 0 for the whole test split")
+
+    def files(self) -> tuple[Path, ...]:
+        """What the page of the report is made of."""
+        from codesign.report._page import PAGE
+
+        return tuple(sorted(path for path in PAGE.rglob("*") if path.is_file()))
 
     def make(self, design: Design, context: Context, proof: Proof) -> Mapping[str, object]:
         """Gather, describe, pack."""

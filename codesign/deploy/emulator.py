@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +12,7 @@ from codesign.design import Artifact, Check, Design
 from codesign.errors import InputError
 from codesign.hdl.guard import alkaid_runs, require_alkaid
 from codesign.passes import Context
+from codesign.tools import require_time
 from codesign.words import require_c_name
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class Emulator(Format):
         require_c_name(f"{self.name}, project", self.project)
         if self.version < 0:
             raise InputError(f"{self.name}, version", f"{self.version}", "0 or more")
-        if not 0 < self.timeout_s < inf:
-            raise InputError(f"{self.name}, timeout_s", f"{self.timeout_s}", "a positive number of seconds")
+        require_time(f"{self.name}, timeout_s", self.timeout_s)
         require_alkaid(self.name)
 
     def files(self) -> tuple[Path, ...]:

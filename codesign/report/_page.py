@@ -64,6 +64,7 @@ def render(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
     own = {
         "style": Markup(_file("page.css")),  # noqa: S704  (our own file)
         "scripts": [Markup(text) for text in texts],  # noqa: S704  (our own files)
+        "license": _file("vendor/LICENSE"),
         "hashes": [_hash(text) for text in texts],
     }
     return filled(PAGE / template, {**values, **own}, amount, span, with_error, escaped=True)

@@ -108,7 +108,7 @@ def test_options_of_the_build_file_are_those_of_formats_made_later(project: Proj
     project.write({"deploy.note": {"text": "kept"}})
     project.library()
     assert not (project.out / "note.txt").exists()
-    steps = [run.name for run in deploy(project.out).passes]
+    steps = [run.name for run in deploy(project.out, ["note"]).passes]
     assert {"deploy.emulator", "deploy.note"} <= set(steps), "the default: what can be made of this build"
     assert "deploy.core" not in steps
     assert note(project).startswith(f"kept {TOLD}")
@@ -149,7 +149,7 @@ def test_a_damaged_design_is_refused(project: Project) -> None:
     record["fields"]["target"]["name"] = "another"
     place.write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"damaged.*build again"):
-        deploy(project.out)
+        deploy(project.out, ["note"])
 
 
 def test_what_differs_is_refused_or_marked(project: Project) -> None:
@@ -178,3 +178,8 @@ def test_a_format_needs_a_report(project: Project) -> None:
     with pytest.raises(InputError, match=r"deploy.note reads 'report', which no pass before it writes.*report.summary"):
         (project.folder / "short.toml").write_text('summary = "short"\npasses = ["load.npz", "load.torch"]\n')
         project.library(flow=str(project.folder / "short.toml"), also=["deploy.note"])
+
+
+def test_formats_must_be_named(project: Project) -> None:
+    with pytest.raises(InputError, match=r"--format: none; wanted: .*emulator.*note"):
+        deploy(project.out, [])

@@ -55,7 +55,16 @@ def bare() -> dict[str, Any]:
     """The tiny build's, as a network without classes, without training and without a choice of bits has it."""
     whole = report()
     whole["quality"] = {"squared_error": {"float": 0.1, "quantized": 0.2}}
-    whole |= {"classes": [], "confusion": {}, "roc": [], "finetune": None, "layers": [], "checks": [], "notices": []}
+    whole |= {
+        "classes": [],
+        "confusion": {},
+        "roc": [],
+        "finetune": None,
+        "layers": [],
+        "checks": [],
+        "notices": [],
+        "passes": [],
+    }
     whole["allocation"] |= {"solver": "given", "uniform": [], "front": whole["allocation"]["front"][:1], "chosen": 0}
     whole["environment"]["command"] = None
     return whole

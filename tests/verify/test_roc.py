@@ -59,6 +59,11 @@ def test_no_cut_that_keeps_the_rate_lets_more_signal_pass(signal: Scores, backgr
     assert point.signal_efficiency == pytest.approx(best)
 
 
+def test_the_rate_is_met_to_the_last_sample() -> None:
+    background = np.arange(40_000) / 40_000
+    assert working_point(np.ones(10), background, Rate(input_mhz=40, most_khz=3)).background_kept == 3
+
+
 def test_odds_rank_as_the_softmax_does() -> None:
     logits = np.random.default_rng(1).normal(0, 3, (500, 4))
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
