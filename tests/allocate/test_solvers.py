@@ -249,7 +249,7 @@ def test_black_boxes_are_refused_by_name(name: str, where: str) -> None:
 
 
 @pytest.mark.parametrize("name", EXACT)
-@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.3])
+@pytest.mark.parametrize("seconds", [0.0, pytest.param(0.02, marks=pytest.mark.slow), 0.3])
 @pytest.mark.parametrize("chain", [False, True])
 def test_when_time_is_over_the_bound_holds(name: str, seconds: float, chain: bool) -> None:
     problem = network(3, 200, chain=chain)

@@ -198,6 +198,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.slow
 def test_samples(tmp_path: Path) -> None:
     for name in ("pythia8mc", "fastjet", "awkward", "numba"):
         pytest.importorskip(name, reason=NEEDS)
