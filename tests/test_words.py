@@ -13,7 +13,7 @@ from codesign.transpile._hls4ml import c_names
 from codesign.transpile.hls4ml import Hls4ml
 from codesign.transpile.rtl import Rtl
 from codesign.verify._verilator import QUIET, find_verilator
-from codesign.words import ALKAID_MODULES, CPP_KEYWORDS, CPP_WORDS, VERILOG_KEYWORDS
+from codesign.words import ALKAID_MODULES, CPP_KEYWORDS, CPP_WORDS, VERILOG_KEYWORDS, require_c_name
 
 #: What C++ headers of every project bring.
 HEADERS = "#include <cassert>\n#include <cerrno>\n#include <cstdio>\n#include <iostream>\n"
@@ -79,3 +79,9 @@ def test_projects_in_vhdl(name: str) -> None:
 def test_modules_that_alkaid_brings() -> None:
     for language in SUFFIXES:
         assert {path.stem for path in static_files(language)} == ALKAID_MODULES
+
+
+@pytest.mark.parametrize("name", ["emulator", "host"])
+def test_an_emulator_is_not_called_as_its_own_files(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name}.*a name that the project has already"):
+        require_c_name("deploy.emulator, project", name)
