@@ -1,5 +1,6 @@
 """A flow: an ordered list of passes with options, checked as a whole before anything runs."""
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -115,6 +116,32 @@ class Setting:
     where: str
     folder: Path
     explicit: bool = False
+
+
+def seen_from(setting: Setting, flow: Flow, folder: Path) -> Setting:
+    """The same setting for a shell in another folder: a relative path starts there.
+
+    Args:
+        setting: A setting.
+        flow: What it is of.
+        folder: The folder.
+
+    Raises:
+        InputError: Its key means nothing.
+    """
+    names, option, _ = _targets(setting, flow)
+    if not (isinstance(setting.value, str) and any(_is_path(name, option) for name in names)):
+        return setting
+    return replace(setting, value=relative(setting.value, setting.folder, folder), folder=folder)
+
+
+def relative(path: str, start: Path, folder: Path) -> str:
+    """A path from one folder as it is called in another; an absolute one stays as it is."""
+    if Path(path).is_absolute():
+        return path
+    # Links to folders are followed, for what is above them is above what they mean; a link to a file keeps its name.
+    place = start / path
+    return os.path.relpath(place.parent.resolve() / place.name, folder.resolve())
 
 
 def load_flow(name: str, folder: Path) -> Flow:
@@ -283,10 +310,13 @@ def _options(name: str) -> list[str]:
 
 
 def _resolve_paths(name: str, values: dict[str, Any], folder: Path) -> None:
-    hints = get_type_hints(lookup(name))
     for option, value in values.items():
-        if isinstance(value, str) and hints.get(option) in (Path, Path | None):
+        if isinstance(value, str) and _is_path(name, option):
             values[option] = str(folder / value)
+
+
+def _is_path(name: str, option: str) -> bool:
+    return get_type_hints(lookup(name)).get(option) in (Path, Path | None)
 
 
 def _covered(name: str, there: Collection[str]) -> bool:

@@ -16,7 +16,7 @@ from codesign.design import Dataset, Design, SplitName
 from codesign.directory import note_left, opened, publish, withdraw
 from codesign.engine import Engine, Fields, Observer, PassRun, Quiet, decode, encode
 from codesign.errors import InputError, did_you_mean
-from codesign.flow import Flow, Setting, load_flow, plan, settings
+from codesign.flow import Flow, Setting, load_flow, plan, seen_from, settings
 from codesign.kept import Kept
 from codesign.passes import Pass, Progress, stage
 from codesign.report._document import document
@@ -203,13 +203,14 @@ def build_file(
         CodesignError: Bad input, a failing tool, a defect; the message says where and what to do.
     """
     request = _requested(path, target, flow, set_options, also)
+    there = [seen_from(setting, request.flow, path.parent) for setting in set_options]
     request = replace(
         request,
         out=out or request.out,
         seed=request.seed if seed is None else seed,
         until=until,
         force=force,
-        command=build_command(path, target, flow, set_options, seed, also),
+        command=build_command(path, target, flow, there, seed, also),
     )
     return _run(request, observer or Quiet())
 
