@@ -1,6 +1,7 @@
 """A core's test bench, compiled and run on the test split."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -67,6 +68,7 @@ def run_bench(
             f"fixed latency, {found.latency} cycles, pauses and resets, {found.cycles} cycles",
         )
     else:
+        core = replace(core, interface=own)  # GHDL may give the top module its name in another case
         (project / core.file).write_text(core.verilog())
         player = compile_bench(
             verilator, core.name, (*own.files, core.file), core.bench(), project, options.compiler, log,

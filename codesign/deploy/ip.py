@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -102,8 +102,6 @@ class Ip(Format):
         from codesign.deploy._bench import run_bench
 
         interface, target = Interface.read(folder), design.target
-        if interface.language == "vhdl":  # which does not tell upper case from lower, as the Verilog around it does
-            interface = replace(interface, top=interface.top.lower())
         core = StreamCore.of(interface, self.beat_bits) if self.form == "axi4_stream" else None
         top, clock = (core.name, "aclk") if core else (interface.top, "clk")
         files = list(interface.files)

@@ -1,7 +1,7 @@
 """`deploy.patterns`: test vectors for a board's links, in and out, in the text formats of CMS's DemonstratorTools."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -102,8 +102,6 @@ class Patterns(Format):
             project, folder = scratch / "project", scratch / "patterns"
             context.store.take_out(design.artifacts["rtl"].digest, project, folder=True)
             interface = Interface.read(project)
-            if interface.language == "vhdl":  # which does not tell upper case from lower, as the Verilog around it does
-                interface = replace(interface, top=interface.top.lower())
             wrapper = self._wrapper(design, interface)
             test = [x[: self.events or None] for x in design.dataset.split("test").inputs]
             context.progress("patterns: writing", 0, 2)
