@@ -12,16 +12,14 @@ from codesign.export._writer import QONNX_DOMAIN
 
 Float64 = npt.NDArray[np.float64]
 Watch = Callable[[onnx.NodeProto, Float64, Float64, Float64], None]
+Run = Callable[[Mapping[str, FloatArray]], dict[str, Float64]]
 
 
-def run_float64(
-    model: onnx.ModelProto, inputs: Mapping[str, FloatArray], watch: Watch | None = None
-) -> dict[str, Float64]:
-    """Outputs by name, every tensor in float64.
+def in_float64(model: onnx.ModelProto, watch: Watch | None = None) -> Run:
+    """What runs a file, every tensor in float64: from inputs ``[batch, ...]`` by name to outputs by name.
 
     Args:
         model: Of codesign's own, with quantizers or without; is changed.
-        inputs: ``[batch, ...]`` by name.
         watch: Called by every quantizer with its node, what it reads, its scale, and what it gives.
     """
     from onnx.reference import ReferenceEvaluator
@@ -59,6 +57,10 @@ def run_float64(
                 item.i = onnx.TensorProto.DOUBLE
     evaluator: Any = ReferenceEvaluator(model, new_ops=[Quant, Gather])
     outputs = [info.name for info in graph.output]
-    with np.errstate(over="ignore", invalid="ignore"):  # its sigmoid computes both branches, and keeps one
-        found = evaluator.run(outputs, {name: np.asarray(x, np.float64) for name, x in inputs.items()})
-    return dict(zip(outputs, found, strict=True))
+
+    def run(inputs: Mapping[str, FloatArray]) -> dict[str, Float64]:
+        with np.errstate(over="ignore", invalid="ignore"):  # its sigmoid computes both branches, and keeps one
+            found = evaluator.run(outputs, {name: np.asarray(x, np.float64) for name, x in inputs.items()})
+        return dict(zip(outputs, found, strict=True))
+
+    return run

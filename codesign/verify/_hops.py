@@ -18,7 +18,7 @@ from codesign.fixed import FLOAT32_BITS, Codes
 from codesign.ops.op import Shape
 from codesign.quantized import Quantized
 from codesign.transpile._firmware import INTERFACE
-from codesign.verify._evaluator import run_float64
+from codesign.verify._evaluator import in_float64
 
 #: Longest time that a simulation of the test split may take.
 SIMULATION_TIMEOUT_S = 3600.0
@@ -77,7 +77,7 @@ def qonnx_outputs(
     model = onnx.load_model_from_string(path.read_bytes())
     names = [info.name for info in model.graph.input]
     if mantissa_bits > FLOAT32_BITS:
-        found = run_float64(model, dict(zip(names, inputs, strict=True)))
+        found = in_float64(model)(dict(zip(names, inputs, strict=True)))
         detail = "float64, onnx reference evaluator with qonnx's Quant"
     else:
         from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
