@@ -13,7 +13,7 @@ from codesign.errors import InputError
 from codesign.hdl.guard import alkaid_runs, require_alkaid
 from codesign.passes import Context
 from codesign.tools import require_time
-from codesign.words import require_c_name
+from codesign.words import EMULATOR_FILES, require_c_name
 
 if TYPE_CHECKING:
     from codesign.deploy._library import Library
@@ -56,7 +56,7 @@ class Emulator(Format):
     seeded: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require_c_name(f"{self.name}, project", self.project)
+        require_c_name(f"{self.name}, project", self.project, EMULATOR_FILES)
         if self.version < 0:
             raise InputError(f"{self.name}, version", f"{self.version}", "0 or more")
         require_time(f"{self.name}, timeout_s", self.timeout_s)

@@ -13,7 +13,7 @@ from codesign.tools import require_time
 from codesign.transpile._backends import BACKENDS
 from codesign.transpile._compile import Compilation, compile_project, compiler_of
 from codesign.transpile._firmware import Firmware
-from codesign.words import require_c_name
+from codesign.words import HLS4ML_FILES, require_c_name
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Hls4ml(Firmware, Pass):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_c_name("transpile.hls4ml, project", self.project)
+        require_c_name("transpile.hls4ml, project", self.project, HLS4ML_FILES)
         require_time(f"{self.name}, timeout_s", self.timeout_s)
 
     def programs(self) -> tuple[str, ...]:
