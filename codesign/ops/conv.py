@@ -150,7 +150,7 @@ class Conv(Op):
 
         def convolved(samples: Values) -> Values:
             seen = np.stack(list(self.windows.elements(samples)), 2)
-            return grouped @ seen.reshape(len(samples), self.groups, grouped.shape[2], -1)
+            return grouped @ seen.reshape(len(samples), self.groups, grouped.shape[2], prod(positions))
 
         at_once = max(1, MOST_ELEMENTS // (grouped.shape[2] * self.groups * prod(positions)))
         made = [convolved(x[start : start + at_once]) for start in range(0, max(len(x), 1), at_once)]

@@ -65,7 +65,7 @@ class Flatten(Op):
     def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
         """Codes are moved, not changed."""
         x = inputs[0].align()
-        return Codes(x.values.reshape(len(x.values), -1), x.fraction)
+        return Codes(x.values.reshape(len(x.values), prod(x.values.shape[1:])), x.fraction)
 
     def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
         """Bounds are moved, not changed."""
