@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import json
 import re
 from pathlib import Path
@@ -127,6 +128,21 @@ def test_what_is_not_there_is_said() -> None:
         "no histograms", "quantizers that the network came with", "Built from Python",
     ):  # fmt: skip
         assert said in words
+
+
+def test_passes_without_times_are_no_figure() -> None:
+    """Bundles have none, and are the same bytes wherever they are made."""
+    for whole, drawn in ((report(), True), (report() | {"passes": []}, False)):
+        found = Page(page(whole))
+        charts = [attributes.get("data-chart") for tag, attributes in found.elements if tag == "figure"]
+        assert ("passes" in charts) == drawn
+        assert any("Times are left out" in text for text in found.texts) != drawn
+
+
+def test_the_license_of_what_draws_is_in_the_page(text: str) -> None:
+    words = (Path(_page.__file__).parent / "page" / "vendor" / "LICENSE").read_text()
+    assert "Permission to use, copy, modify" in words
+    assert html.escape(words, quote=False) in text.replace("&#34;", '"').replace("&#39;", "'")
 
 
 def test_a_report_from_before_these_keys_is_a_page(tmp_path: Path) -> None:
