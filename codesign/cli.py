@@ -217,7 +217,7 @@ def report(
     Exit codes: 0 within budget and limits, 1 a budget, check or limit failed, 2 bad input: nothing is changed.
     """
     from codesign.console import make_console, show_report
-    from codesign.report._ingest import ingest
+    from codesign.report.files.ingest import ingest
 
     build, updated = ingest(came_back, directory)
     show_report(make_console(), updated, str(build / "report.html"))
@@ -234,7 +234,7 @@ def compare(
 ) -> None:
     """Print builds side by side: accuracy, bits, costs, resources, latency; what differs from the first is marked."""
     from codesign.console import make_console, show_comparison
-    from codesign.report._compare import compare, comparison_page
+    from codesign.report.files.compare import compare, comparison_page
     from codesign.store import write_whole
 
     found = compare(directories)

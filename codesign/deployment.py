@@ -12,8 +12,8 @@ from codesign.errors import InputError, did_you_mean
 from codesign.flow import Flow, Setting, plan, unmet
 from codesign.kept import Kept
 from codesign.passes import Pass, lookup, registry, stage
-from codesign.report._publish import publish_report
-from codesign.report._update import extended
+from codesign.report.files.publish import publish_report
+from codesign.report.files.update import extended
 from codesign.store import Store, read_json, write_whole
 
 STAGE = "deploy"

@@ -19,8 +19,8 @@ from codesign.errors import InputError, did_you_mean
 from codesign.flow import Flow, Setting, load_flow, plan, seen_from, settings
 from codesign.kept import Kept
 from codesign.passes import Pass, Progress, stage
-from codesign.report._document import document
-from codesign.report._publish import publish_report
+from codesign.report.files.document import document
+from codesign.report.files.publish import publish_report
 from codesign.shipped import read_toml
 from codesign.sources import versions
 from codesign.target import Target, load_target
@@ -93,7 +93,7 @@ class Data:
         Raises:
             InputError: See ``codesign.load.npz``: the same checks.
         """
-        from codesign.load._dataset import make_dataset
+        from codesign.load.data.dataset import make_dataset
 
         single = hasattr(self.inputs, "ndim")
         arrays = [self.inputs] if single else list(self.inputs)

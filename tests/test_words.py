@@ -11,10 +11,10 @@ from codesign.deploy.emulator import Emulator
 from codesign.errors import InputError, ToolError
 from codesign.hdl.alkaid import static_files
 from codesign.hdl.interface import SUFFIXES
+from codesign.hdl.verilator import QUIET, find_verilator
 from codesign.transpile._hls4ml import c_names
 from codesign.transpile.hls4ml import Hls4ml
 from codesign.transpile.rtl import Rtl
-from codesign.verify._verilator import QUIET, find_verilator
 from codesign.words import ALKAID_MODULES, CPP_KEYWORDS, CPP_WORDS, EMULATOR_FILES, HLS4ML_FILES, VERILOG_KEYWORDS
 
 #: What C++ headers of every project bring.

@@ -15,7 +15,7 @@ from typing import Any
 from zlib import crc32
 
 from codesign.bundle.listing import MOST, MOST_MANIFEST, Listed, read_listing, require_names
-from codesign.deploy._manifest import MANIFEST
+from codesign.deploy.format.manifest import MANIFEST
 from codesign.errors import ContractError, InputError
 
 #: Headers before a file and in the directory at the end, and the end itself.

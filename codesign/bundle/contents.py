@@ -11,7 +11,7 @@ import numpy.typing as npt
 from codesign.arrays import IntArray
 from codesign.bundle.archive import unpack
 from codesign.bundle.drift import Drift
-from codesign.deploy._manifest import MANIFEST, Tensor
+from codesign.deploy.format.manifest import MANIFEST, Tensor
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.typed import parse

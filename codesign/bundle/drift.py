@@ -9,9 +9,9 @@ import numpy.typing as npt
 import onnx
 
 from codesign.arrays import FloatArray
-from codesign.deploy._manifest import Tensor
+from codesign.deploy.format.manifest import Tensor
 from codesign.fixed import Fixed, quantize
-from codesign.verify._evaluator import Float64, Watch, in_float64
+from codesign.verify.hops.float64 import Float64, Watch, in_float64
 
 #: Samples that are run at once: what lies between layers stays small.
 CHUNK = 4096

@@ -87,7 +87,7 @@ def _run(case: _Case, name: str, proof: Callable[[_Case], Check]) -> Check:
 
 def _qonnx(case: _Case) -> Check:
     """The QONNX file."""
-    from codesign.verify import _hops as hops
+    from codesign.verify.hops import representations as hops
 
     contents = case.bundle.contents
     reals = [codes.real() for codes in case.inputs]
@@ -104,10 +104,10 @@ def _hls4ml(case: _Case) -> Check:
 
     from codesign.passes import Context
     from codesign.store import Store
-    from codesign.transpile._backends import BACKENDS
-    from codesign.transpile._compile import Compilation, compile_project, compiler_of
-    from codesign.transpile._firmware import INTERFACE
-    from codesign.verify import _hops as hops
+    from codesign.transpile.firmware.backends import BACKENDS
+    from codesign.transpile.firmware.compile import Compilation, compile_project, compiler_of
+    from codesign.transpile.firmware.options import INTERFACE
+    from codesign.verify.hops import representations as hops
 
     folder = case.project("hls4ml")
     backend = json.loads((folder / INTERFACE).read_text())["made_for"].partition(",")[0]
@@ -131,8 +131,8 @@ def _rtl(case: _Case) -> Check:
     """The RTL, cycle by cycle."""
     from codesign.hdl.ghdl import GHDL, as_verilog
     from codesign.hdl.interface import Interface
-    from codesign.verify._play import play
-    from codesign.verify._verilator import compile_player, find_verilator
+    from codesign.hdl.play import play
+    from codesign.hdl.verilator import compile_player, find_verilator
 
     folder, log = case.project("rtl"), case.work / "rtl.log"
     try:
@@ -156,7 +156,7 @@ def _emulator(case: _Case) -> Check:
     import json
     import sys
 
-    from codesign.deploy._manifest import MANIFEST
+    from codesign.deploy.format.manifest import MANIFEST
 
     contents = case.bundle.contents
     if platform.machine() != contents.machine:
@@ -169,7 +169,7 @@ def _emulator(case: _Case) -> Check:
     given, found = case.work / "emulator_in.npz", case.work / "emulator_out.npz"
     np.savez(given, allow_pickle=False, reals=reals, codes=codes)
     library = folder / Path(manifest["library"]).name
-    command = [sys.executable, "-m", "codesign.deploy._play", library, manifest["name"], given, found]
+    command = [sys.executable, "-m", "codesign.verify.hops._emulate", library, manifest["name"], given, found]
     tools.run(command, folder, case.work / "emulator.log", TIMEOUT_S, tools.python_path())
     pairs = zip(case.wanted, manifest["outputs"], strict=True)
     wanted = [codes.align(tensor["fractions"][0]) for codes, tensor in pairs]

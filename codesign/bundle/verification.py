@@ -10,10 +10,10 @@ from codesign.bundle.contents import Contents, Opened, opened
 from codesign.bundle.data import read_inputs
 from codesign.bundle.drift import Drift, drift
 from codesign.bundle.proofs import prove
-from codesign.deploy._manifest import MANIFEST
+from codesign.deploy.format.manifest import MANIFEST
 from codesign.design import Check
 from codesign.errors import CodesignError, InputError
-from codesign.report._document import document_check
+from codesign.report.files.document import document_check
 from codesign.store import digest_file
 
 

@@ -9,9 +9,9 @@ from codesign.deploy._stream import StreamCore, stream
 from codesign.design import Check, Design
 from codesign.hdl.ghdl import GHDL, as_verilog
 from codesign.hdl.interface import Interface
+from codesign.hdl.play import play
+from codesign.hdl.verilator import compile_bench, compile_player, find_verilator
 from codesign.passes import Context
-from codesign.verify._play import play
-from codesign.verify._verilator import compile_bench, compile_player, find_verilator
 
 
 class Options(Protocol):

@@ -13,7 +13,7 @@ from codesign.deploy._library import Library
 from codesign.design import Check
 from codesign.passes import Context
 from codesign.quantized import Quantized
-from codesign.verify._corners import corners
+from codesign.verify.hops.corners import corners
 
 #: Test samples that are scaled until they leave the input formats, and by what power of two.
 SATURATED, SCALE = 1024, 6
@@ -74,7 +74,7 @@ def compared(
     codes, wanted = expected(library, quantized, inputs)
     given, found = (context.work.resolve() / f"{name}.npz" for name in ("inputs", "outputs"))
     np.savez(given, allow_pickle=False, reals=flat(inputs), codes=codes)
-    command = [sys.executable, "-m", "codesign.deploy._play", (folder / library.file).resolve(), library.name]
+    command = [sys.executable, "-m", "codesign.verify.hops._emulate", (folder / library.file).resolve(), library.name]
     tools.run([*command, given, found], folder, context.work / "emulator.log", TIMEOUT_S, tools.python_path())
     with np.load(found, allow_pickle=False) as outputs:
         differs = (outputs["codes"] != wanted) | (outputs["reals"] != (wanted * library.steps()).astype(np.float32))

@@ -13,20 +13,20 @@ from codesign.arrays import IntArray
 from codesign.bundle.contents import Vectors
 from codesign.bundle.drift import Drift, drift
 from codesign.deploy._licences import parts_of
-from codesign.deploy._manifest import MANIFEST, Manifest, Tensor
-from codesign.deploy._proof import Proof
+from codesign.deploy.format.manifest import MANIFEST, Manifest, Tensor
+from codesign.deploy.format.proof import Proof
 from codesign.design import Design
 from codesign.directory import REPORT_HTML, REPORT_JSON, REPORT_MD
 from codesign.engine import encode
-from codesign.export._float import FloatWriter
+from codesign.export.writers.float_network import FloatWriter
 from codesign.passes import Context
-from codesign.report._document import document, markdown
-from codesign.report._page import page
-from codesign.report._update import with_checks
+from codesign.report.files.document import document, markdown
+from codesign.report.files.page import page
+from codesign.report.files.update import with_checks
 from codesign.sources import versions
 from codesign.store import digest_file
 from codesign.typed import adapter
-from codesign.verify._corners import corners
+from codesign.verify.hops.corners import corners
 
 #: The float network, and the folder of test vectors.
 FLOAT, VECTORS = "float.onnx", "vectors"

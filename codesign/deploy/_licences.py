@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from codesign.deploy._manifest import Part
+from codesign.deploy.format.manifest import Part
 
 #: Paths of files that others wrote, with their licences; the first that matches a file holds.
 OTHERS = (

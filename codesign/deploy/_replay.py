@@ -15,7 +15,7 @@ from codesign.design import Check
 from codesign.errors import ToolError
 from codesign.hdl.cycles import Bytes
 from codesign.hdl.ghdl import GHDL, as_verilog
-from codesign.verify._verilator import compile_player, find_verilator
+from codesign.hdl.verilator import compile_player, find_verilator
 
 #: Cycles of reset before each file.
 RESET = 4

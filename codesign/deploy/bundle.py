@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from codesign.deploy._format import Format
-from codesign.deploy._proof import Proof
+from codesign.deploy.format.base import Format
+from codesign.deploy.format.proof import Proof
 from codesign.design import Artifact, Design
 from codesign.errors import InputError
 from codesign.passes import Context
@@ -49,7 +49,7 @@ class Bundle(Format):
 
     def files(self) -> tuple[Path, ...]:
         """What the page of the report is made of."""
-        from codesign.report._page import PAGE
+        from codesign.report.files.page import PAGE
 
         return tuple(sorted(path for path in PAGE.rglob("*") if path.is_file()))
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from codesign.deploy._format import Format
-from codesign.deploy._manifest import Manifest, Part, Tensor
-from codesign.deploy._proof import Proof
+from codesign.deploy.format.base import Format
+from codesign.deploy.format.manifest import Manifest, Part, Tensor
+from codesign.deploy.format.proof import Proof
 from codesign.design import Artifact, Check, Design
 from codesign.errors import InputError
 from codesign.hdl.guard import alkaid_runs, require_alkaid

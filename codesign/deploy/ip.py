@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from codesign.deploy._format import Format
-from codesign.deploy._manifest import Manifest, Part, Tensor
-from codesign.deploy._proof import Proof
 from codesign.deploy._stream import FILES, StreamCore
+from codesign.deploy.format.base import Format
+from codesign.deploy.format.manifest import Manifest, Part, Tensor
+from codesign.deploy.format.proof import Proof
 from codesign.design import Artifact, Check, Design
 from codesign.errors import InputError
 from codesign.hdl.interface import Interface
 from codesign.passes import Context
-from codesign.synthesize._hls4ml_project import function_for, hls4ml_config
-from codesign.synthesize._tcl import tcl
+from codesign.tcl import tcl
 from codesign.templates import filled
 from codesign.tools import require_time
-from codesign.transpile._backends import BACKENDS
+from codesign.transpile.firmware.backends import BACKENDS
+from codesign.transpile.firmware.project import function_for, hls4ml_config
 
 #: What is inside beside the network.
 OWN = Part("templates of the modules, scripts and constraints", "Apache-2.0", "the codesign authors")
@@ -76,7 +76,7 @@ class Ip(Format):
     def versions(self) -> Mapping[str, str]:
         """Verilator, and GHDL, which VHDL needs."""
         from codesign.hdl.ghdl import ghdl_version
-        from codesign.verify._verilator import VERILATOR
+        from codesign.hdl.verilator import VERILATOR
 
         return {VERILATOR.name: VERILATOR.find().said, **ghdl_version()}
 

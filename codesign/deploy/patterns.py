@@ -8,11 +8,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from codesign.deploy._boards import FormatName
-from codesign.deploy._format import Format
 from codesign.deploy._links import LinkMap, Side
-from codesign.deploy._manifest import Manifest, Part, Tensor
-from codesign.deploy._proof import Proof
 from codesign.deploy._wrapper import TEMPLATE, Wrapper
+from codesign.deploy.format.base import Format
+from codesign.deploy.format.manifest import Manifest, Part, Tensor
+from codesign.deploy.format.proof import Proof
 from codesign.design import Allocation, Artifact, Design
 from codesign.errors import InputError
 from codesign.hdl.interface import Interface, Port
@@ -77,7 +77,7 @@ class Patterns(Format):
     def versions(self) -> Mapping[str, str]:
         """Verilator, and GHDL, which VHDL needs."""
         from codesign.hdl.ghdl import ghdl_version
-        from codesign.verify._verilator import VERILATOR
+        from codesign.hdl.verilator import VERILATOR
 
         return {VERILATOR.name: VERILATOR.find().said, **ghdl_version()}
 

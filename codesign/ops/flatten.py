@@ -13,8 +13,8 @@ from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._onnx import onnx_shape
 from codesign.ops.identity import Identity
+from codesign.ops.onnx_calls import onnx_shape
 from codesign.ops.op import BatchSize, OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from codesign.synthesize._hls4ml_project import function_for
 from codesign.synthesize._hls_reports import read_cycles
-from codesign.synthesize._manifest import Manifest
-from codesign.synthesize._reading import Reading
-from codesign.synthesize._tcl import tcl
-from codesign.synthesize._vendor import SCRIPT, VendorTool
 from codesign.synthesize._vivado_reports import UNITS, read_timing, read_utilization
+from codesign.synthesize.vendor.project import Manifest
+from codesign.synthesize.vendor.reading import Reading
+from codesign.synthesize.vendor.tool import SCRIPT, VendorTool
+from codesign.tcl import tcl
 from codesign.templates import filled
+from codesign.transpile.firmware.project import function_for
 
 
 @dataclass(frozen=True)

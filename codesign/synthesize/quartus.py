@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from codesign.hdl.interface import Interface
-from codesign.synthesize._manifest import Manifest
 from codesign.synthesize._quartus_reports import UNITS, read_fitter, read_fmax
-from codesign.synthesize._reading import Reading
-from codesign.synthesize._tcl import tcl
-from codesign.synthesize._vendor import SCRIPT, VendorTool
+from codesign.synthesize.vendor.project import Manifest
+from codesign.synthesize.vendor.reading import Reading
+from codesign.synthesize.vendor.tool import SCRIPT, VendorTool
+from codesign.tcl import tcl
 from codesign.templates import filled
-from codesign.transpile._backends import BACKENDS
+from codesign.transpile.firmware.backends import BACKENDS
 
 #: Quartus's name of the project, which its reports are called after.
 REVISION = "codesign"

@@ -8,14 +8,14 @@ from typing import ClassVar
 from codesign.design import Design
 from codesign.hdl.interface import Interface
 from codesign.passes import Context
-from codesign.synthesize._hls4ml_project import HDL, hls4ml_config
-from codesign.synthesize._manifest import Manifest
-from codesign.synthesize._reading import Reading
-from codesign.synthesize._tcl import tcl
-from codesign.synthesize._vendor import SCRIPT, VendorTool
 from codesign.synthesize._vivado_reports import UNITS, read_timing, read_utilization
+from codesign.synthesize.vendor.project import Manifest
+from codesign.synthesize.vendor.reading import Reading
+from codesign.synthesize.vendor.tool import SCRIPT, VendorTool
+from codesign.tcl import tcl
 from codesign.templates import filled
-from codesign.transpile._backends import BACKENDS
+from codesign.transpile.firmware.backends import BACKENDS
+from codesign.transpile.firmware.project import HDL, hls4ml_config
 
 
 @dataclass(frozen=True)

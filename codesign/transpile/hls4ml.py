@@ -10,9 +10,9 @@ from codesign.design import Artifact, Design
 from codesign.errors import CodesignError, ToolError
 from codesign.passes import Context, Pass
 from codesign.tools import require_time
-from codesign.transpile._backends import BACKENDS
-from codesign.transpile._compile import Compilation, compile_project, compiler_of
-from codesign.transpile._firmware import Firmware
+from codesign.transpile.firmware.backends import BACKENDS
+from codesign.transpile.firmware.compile import Compilation, compile_project, compiler_of
+from codesign.transpile.firmware.options import Firmware
 from codesign.words import HLS4ML_FILES, require_c_name
 
 
@@ -50,7 +50,7 @@ class Hls4ml(Firmware, Pass):
 
     def refuse(self, design: Design) -> None:
         """A network or a target that this route doesn't make firmware for is refused before anything is trained."""
-        from codesign.transpile._allowed import require_allowed
+        from codesign.transpile.firmware.allowed import require_allowed
 
         self.check_layers(design.graph)
         self.check_target(design.target)
@@ -66,8 +66,8 @@ class Hls4ml(Firmware, Pass):
             context.progress("hls4ml: converting", 0, 4)
             try:
                 with output_to(log):
-                    from codesign.transpile._allowed import require_allowed
                     from codesign.transpile._hls4ml import convert, write_project
+                    from codesign.transpile.firmware.allowed import require_allowed
 
                     require_allowed(design.quantized.graph, self.backend, self.io_type)
                     model = onnx.load_model_from_string(

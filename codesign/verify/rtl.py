@@ -42,16 +42,16 @@ class Rtl(Pass):
 
     def versions(self) -> Mapping[str, str]:
         """Verilator; GHDL, which VHDL needs, if it is there."""
-        from codesign.verify._verilator import VERILATOR
+        from codesign.hdl.verilator import VERILATOR
 
         return {VERILATOR.name: VERILATOR.find().said, **ghdl_version()}
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Compile, play, compare."""
         from codesign.hdl.interface import Interface
-        from codesign.verify._corners import corners
-        from codesign.verify._play import play
-        from codesign.verify._verilator import compile_player, find_verilator
+        from codesign.hdl.play import play
+        from codesign.hdl.verilator import compile_player, find_verilator
+        from codesign.verify.hops.corners import corners
 
         verilator, quantized, log = find_verilator(), design.quantized, context.work / "verilator.log"
         given = quantized.encode(design.dataset.split("test").inputs)

@@ -5,11 +5,11 @@ import onnx
 import pytest
 import torch
 
-from codesign.export._float import FloatWriter
+from codesign.export.writers.float_network import FloatWriter
 from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.torch_forward import float_forward, to_tensors
-from codesign.verify._evaluator import in_float64
+from codesign.verify.hops.float64 import in_float64
 from tests.networks import STAGES, Plan, build_network
 
 #: Operations that round to a table in torch, where the file has the function itself: half a step of the output.

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from codesign.deploy._format import Format
-from codesign.deploy._proof import Proof
+from codesign.deploy.format.base import Format
+from codesign.deploy.format.proof import Proof
 from codesign.design import Artifact, Check, Design, Measure
 from codesign.passes import Context
 

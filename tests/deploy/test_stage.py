@@ -16,7 +16,7 @@ from codesign.errors import InputError
 from codesign.flow import Setting
 from codesign.kept import Kept
 from codesign.passes import registry
-from codesign.report import _publish
+from codesign.report.files import publish
 from codesign.store import Store, write_whole
 from tests.builds import Project, copy, digests, finished, run
 from tests.deploy.notes import Core, Note
@@ -209,7 +209,7 @@ def test_a_kill_amid_the_files_of_a_report(project: Project, monkeypatch: pytest
         write_whole(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_publish, "write_whole", torn)
+        patch.setattr(publish, "write_whole", torn)
         with pytest.raises(Killed):
             deploy(project.out, ["note"])
     assert not (project.out / "report.json").exists()

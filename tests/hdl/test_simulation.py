@@ -11,11 +11,11 @@ from codesign.hdl.circuit import trace_network
 from codesign.hdl.families import FAMILIES, resources
 from codesign.hdl.ghdl import as_verilog
 from codesign.hdl.interface import HdlName, Interface
+from codesign.hdl.play import Played, play
 from codesign.hdl.unrolled import write_unrolled
+from codesign.hdl.verilator import compile_player, find_verilator
 from codesign.hdl.yosys import count_cells, find_yosys
-from codesign.verify._corners import corners
-from codesign.verify._play import Played, play
-from codesign.verify._verilator import compile_player, find_verilator
+from codesign.verify.hops.corners import corners
 from tests.builds import make
 from tests.networks import Network, Plan, build_network, drawn
 from tests.synthesize.projects import needs_ghdl

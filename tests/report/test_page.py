@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from codesign.directory import read_report
-from codesign.report import _page
-from codesign.report._document import markdown
-from codesign.report._fit import KINDS, fit
-from codesign.report._page import CLASSES, HISTOGRAMS, POINTS, page
+from codesign.report.files import page as pages
+from codesign.report.files._fit import KINDS, fit
+from codesign.report.files.document import markdown
+from codesign.report.files.page import CLASSES, HISTOGRAMS, POINTS, page
 from tests.builds import finished
 from tests.report.pages import Page, bare, large, report
 
@@ -45,7 +45,7 @@ LIBRARIES = {
 
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_the_libraries_are_unchanged(name: str) -> None:
-    content = (Path(_page.__file__).parent / "page" / "vendor" / name).read_bytes()
+    content = (Path(pages.__file__).parent / "page" / "vendor" / name).read_bytes()
     assert hashlib.sha256(content).hexdigest() == LIBRARIES[name]
 
 
@@ -140,7 +140,7 @@ def test_passes_without_times_are_no_figure() -> None:
 
 
 def test_the_license_of_what_draws_is_in_the_page(text: str) -> None:
-    words = (Path(_page.__file__).parent / "page" / "vendor" / "LICENSE").read_text()
+    words = (Path(pages.__file__).parent / "page" / "vendor" / "LICENSE").read_text()
     assert "Permission to use, copy, modify" in words
     assert html.escape(words, quote=False) in text.replace("&#34;", '"').replace("&#39;", "'")
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.errors import InputError
-from codesign.synthesize._manifest import Manifest
-from codesign.synthesize._reading import Reading
 from codesign.synthesize._vivado_reports import read_timing
+from codesign.synthesize.vendor.project import Manifest
+from codesign.synthesize.vendor.reading import Reading
 from tests.synthesize.vendors import CASES, FIGURES, SAVED, manifest, step_of
 
 FILES = [(tool, path.name) for tool in CASES for path in sorted((SAVED / tool).iterdir())]

@@ -13,8 +13,8 @@ from codesign.design import Artifact, Design
 from codesign.hdl.interface import Interface, Port
 from codesign.passes import Context, lookup
 from codesign.store import Store
-from codesign.synthesize._manifest import Manifest
-from codesign.synthesize._vendor import VendorTool
+from codesign.synthesize.vendor.project import Manifest
+from codesign.synthesize.vendor.tool import VendorTool
 from codesign.target import load_target
 
 SAVED = Path(__file__).parent / "reports"
