@@ -345,7 +345,7 @@ def _run(request: _Request, observer: Observer) -> BuildResult:
         if "report" in fields:
             report = document(fields, runs, _environment(request, fields, steps))
             own = [setting for setting in request.settings if stage(setting.key) == deployment.STAGE]
-            Kept(fields, own, request.seed, request.flow.name).write(request.out)
+            Kept(fields, own, request.seed).write(request.out)
             publish_report(request.out, report)
             if formats:  # the build is finished, whatever becomes of them
                 made = deployment.make(request.out, engine, formats, fields, report)

@@ -1,13 +1,12 @@
 """A core's test bench, compiled and run on the test split."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from codesign.deploy._stream import StreamCore, stream
 from codesign.design import Check, Design
-from codesign.hdl.ghdl import GHDL, as_verilog
+from codesign.hdl.ghdl import as_verilog, why_not_simulated
 from codesign.hdl.interface import Interface
 from codesign.hdl.play import play
 from codesign.hdl.verilator import compile_bench, compile_player, find_verilator
@@ -50,8 +49,8 @@ def run_bench(
         Events that come out as other integers, not at all, in another order, or too often. Breaches of the streams'
         protocol count too.
     """
-    if interface.language == "vhdl" and shutil.which(GHDL) is None:
-        return Check("numpy", "ip", 0, 0, "not_checked", "VHDL is simulated through GHDL, which is not on PATH")
+    if why := why_not_simulated(interface):
+        return Check("numpy", "ip", 0, 0, "not_checked", why)
     verilator, quantized, log = find_verilator(), design.quantized, context.work / "ip.log"
     codes = quantized.encode([x[: options.events or None] for x in design.dataset.split("test").inputs])
     values = quantized.run(codes)

@@ -12,7 +12,7 @@ import onnx
 from codesign.arrays import IntArray
 from codesign.bundle.contents import Vectors
 from codesign.bundle.drift import Drift, drift
-from codesign.deploy._licences import parts_of
+from codesign.deploy._licenses import parts_of
 from codesign.deploy.format.manifest import MANIFEST, Manifest, Tensor
 from codesign.deploy.format.proof import Proof
 from codesign.design import Design
@@ -98,7 +98,7 @@ def described(
     design: Design, context: Context, gathered: Gathered, proof: Proof, project: str, version: int
 ) -> Manifest:
     """The manifest of a bundle; docs/reference/bundle.md says what its keys are."""
-    dataset, given = design.dataset, design.report["input"]
+    dataset = design.dataset
     times = [{"name": name, **asdict(item)} for name, item in sorted(design.measures.items()) if name.endswith(WHEN)]
     more = {
         "arrays": list(dataset.names),
@@ -121,10 +121,8 @@ def described(
             for name, path in sorted(gathered.files.items())
         },
     }
-    return Manifest(
-        "deploy.bundle", project, version, gathered.inputs, gathered.outputs, given["normalization"], given["classes"],
-        proof, parts_of(gathered.files), more,
-    )  # fmt: skip
+    step, tensors = ("deploy.bundle", project, version), (gathered.inputs, gathered.outputs)
+    return Manifest.of(design.report, step, tensors, proof, parts_of(gathered.files), more)
 
 
 def _artifacts(design: Design, context: Context) -> dict[str, Path]:

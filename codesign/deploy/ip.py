@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from codesign.deploy._stream import FILES, StreamCore
 from codesign.deploy.format.base import Format
-from codesign.deploy.format.manifest import Manifest, Part, Tensor
+from codesign.deploy.format.manifest import Manifest, Part, Tensor, tensors_of
 from codesign.deploy.format.proof import Proof
 from codesign.design import Artifact, Check, Design
 from codesign.errors import InputError
@@ -61,9 +61,7 @@ class Ip(Format):
             raise InputError(f"{self.name}, beat_bits", f"{self.beat_bits}", "whole bytes, such as 64; or 0")
         if self.beat_bits and self.form != "axi4_stream":
             raise InputError(f"{self.name}, beat_bits", f"{self.beat_bits} for {self.form!r}", "0: it has no beats")
-        for option in ("version", "events"):
-            if getattr(self, option) < 0:
-                raise InputError(f"{self.name}, {option}", f"{getattr(self, option)}", "0 or more")
+        self.require_least(version=0, events=0)
 
     def files(self) -> tuple[Path, ...]:
         """The templates."""
@@ -93,7 +91,8 @@ class Ip(Format):
                 made = self._hls(design, folder)
             checks = {"numpy->ip": made.check}
             proof = Proof.of({**design.checks, **checks}, self.name, self.allow_unproven)
-            self._manifest(design, made, proof).write(folder)
+            step = (self.name, made.name, self.version)
+            Manifest.of(design.report, step, made.tensors, proof, made.parts, made.more).write(folder)
             digest = context.store.put_folder(folder)
         return {"artifacts": {"ip": Artifact("ip", digest, folder=True)}, "checks": checks}
 
@@ -133,11 +132,7 @@ class Ip(Format):
                 side: {"tdata_bits": way.width, "beats": way.beats, "bits": way.size}
                 for side, way in (("s_axis", core.inputs), ("m_axis", core.outputs))
             }
-        inputs, outputs = (
-            [Tensor.of(port.tensor, port.shape, port.fixed) for port in ports]
-            for ports in (interface.inputs, interface.outputs)
-        )
-        return _Made(check, interface.top, inputs, outputs, RTL_PARTS, more)
+        return _Made(check, interface.top, tensors_of(interface), RTL_PARTS, more)
 
     def _hls(self, design: Design, folder: Path) -> "_Made":
         """The project of hls4ml's with a script that exports it."""
@@ -149,14 +144,7 @@ class Ip(Format):
         shapes = quantized.graph.inputs
         inputs = [Tensor.of(name, shape, quantized.formats[name]) for name, shape in shapes.items()]
         more = {"form": "hls", "top": top, "packaging": "export.tcl", "outputs_in": "firmware/defines.h, result_t"}
-        return _Made(check, top, inputs, [], HLS_PARTS, more)
-
-    def _manifest(self, design: Design, made: "_Made", proof: Proof) -> Manifest:
-        given = design.report["input"]
-        return Manifest(
-            self.name, made.name, self.version, made.inputs, made.outputs, given["normalization"], given["classes"],
-            proof, made.parts, made.more,
-        )  # fmt: skip
+        return _Made(check, top, (inputs, []), HLS_PARTS, more)
 
 
 @dataclass(frozen=True)
@@ -165,7 +153,6 @@ class _Made:
 
     check: Check
     name: str
-    inputs: list[Tensor]
-    outputs: list[Tensor]
+    tensors: tuple[list[Tensor], list[Tensor]]
     parts: tuple[Part, ...]
     more: Mapping[str, object]

@@ -11,7 +11,7 @@ from codesign.deploy._boards import FormatName
 from codesign.deploy._links import LinkMap, Side
 from codesign.deploy._wrapper import TEMPLATE, Wrapper
 from codesign.deploy.format.base import Format
-from codesign.deploy.format.manifest import Manifest, Part, Tensor
+from codesign.deploy.format.manifest import Manifest, Part, tensors_of
 from codesign.deploy.format.proof import Proof
 from codesign.design import Allocation, Artifact, Design
 from codesign.errors import InputError
@@ -60,9 +60,7 @@ class Patterns(Format):
         require_time(f"{self.name}, timeout_s", self.timeout_s)
         if not self.formats:
             raise InputError(f"{self.name}, formats", "none", ", ".join(FORMATS))
-        for option, least in (("events", 0), ("frames_per_file", 1)):
-            if getattr(self, option) < least:
-                raise InputError(f"{self.name}, {option}", f"{getattr(self, option)}", f"{least} or more")
+        self.require_least(events=0, frames_per_file=1)
         if not (self.board.isascii() and self.board.isprintable() and self.board.strip() == self.board):
             raise InputError(f"{self.name}, board", repr(self.board), "printable ASCII, no blanks around it")
 
@@ -147,11 +145,7 @@ class Patterns(Format):
         )
 
     def _manifest(self, design: Design, wrapper: Wrapper, files: int, proof: Proof) -> Manifest:
-        given, interface = design.report["input"], wrapper.interface
-        inputs, outputs = (
-            [Tensor.of(port.tensor, port.shape, port.fixed) for port in ports]
-            for ports in (interface.inputs, interface.outputs)
-        )
+        interface = wrapper.interface
         more = {
             "module": wrapper.name,
             "formats": self.formats,
@@ -161,9 +155,7 @@ class Patterns(Format):
             "latency_cycles": interface.stages,
             "links": asdict(wrapper.plan),
         }
-        return Manifest(
-            self.name, interface.top, 1, inputs, outputs, given["normalization"], given["classes"], proof, PARTS, more,
-        )  # fmt: skip
+        return Manifest.of(design.report, (self.name, interface.top, 1), tensors_of(interface), proof, PARTS, more)
 
 
 def _width(known: Allocation, tensor: str) -> int:

@@ -131,7 +131,7 @@ def test_a_name_that_is_allowed_stays_inside(name: str) -> None:
 LISTS: dict[str, tuple[Callable[[], Any], str]] = {
     "no JSON": (lambda: "{", "not JSON"),
     "a list": (list, "schema 'None'"),
-    "another version": (lambda: manifest(FILES, schema="codesign-deploy/2"), "'codesign-deploy/2'.*use the codesign"),
+    "another version": (lambda: manifest(FILES, schema="codesign-deploy/3"), "'codesign-deploy/3'.*use the codesign"),
     "another format": (lambda: manifest(FILES, format="deploy.emulator"), "'deploy.emulator'"),
     "no files": (lambda: manifest({}), "no list of files"),
     "files that are none": (lambda: manifest(FILES, files=[1]), "no list of files"),
@@ -154,7 +154,7 @@ def test_manifests_that_are_none_are_refused(case: str) -> None:
 
 def test_manifests_with_a_key_twice_or_without_end_are_refused() -> None:
     row = f'{{"sha256": "{"0" * 64}", "size": 1}}'
-    head = '{"schema": "codesign-deploy/1", "format": "deploy.bundle", "files": '
+    head = '{"schema": "codesign-deploy/2", "format": "deploy.bundle", "files": '
     for content, words in ((f'{head}{{"a": {row}, "a": {row}}}}}', "twice"), ("[" * 100_000, "not JSON")):
         with pytest.raises(InputError, match=words):
             read_listing("test", content.encode())
@@ -246,7 +246,7 @@ def test_what_is_packed_is_as_large_as_what_is_unpacked(
 LISTINGS: dict[str, Callable[[], Any]] = {
     "no manifest": lambda: {},
     "no files": lambda: manifest({}),
-    "another version": lambda: manifest(FILES, schema="codesign-deploy/2"),
+    "another version": lambda: manifest(FILES, schema="codesign-deploy/3"),
     "a file less": lambda: manifest({name: FILES[name] for name in ("a.txt", "z")}),
     "a file more": lambda: manifest({**FILES, "more": b""}),
     "another content": lambda: manifest({**FILES, "a.txt": b"two\n"}),

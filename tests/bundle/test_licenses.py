@@ -2,13 +2,13 @@
 
 import pytest
 
-from codesign.deploy._licences import REST, parts_of
+from codesign.deploy._licenses import REST, parts_of
 
 #: Files of bundles, with the holder and the license that hold for them.
 FILES = {
     "report.html": ("Observable", "ISC"),
-    "report.json": (REST.holder, REST.licence),
-    "network.qonnx.onnx": (REST.holder, REST.licence),
+    "report.json": (REST.holder, REST.license),
+    "network.qonnx.onnx": (REST.holder, REST.license),
     "hls4ml/firmware/nnet_utils/nnet_dense.h": ("the hls4ml authors", "Apache-2.0"),
     "hls4ml/firmware/nnet_utils/nnet_codesign.h": ("the codesign authors", "Apache-2.0"),
     "hls4ml/firmware/ap_types/ap_fixed.h": ("Xilinx", "Apache-2.0"),
@@ -33,7 +33,7 @@ def test_a_file_has_the_license_of_who_wrote_it(name: str) -> None:
     (part,) = parts_of([name])
     holder, wanted = FILES[name]
     assert part.holder.startswith(holder)
-    assert part.licence == wanted
+    assert part.license == wanted
 
 
 def test_each_row_is_there_once() -> None:

@@ -49,7 +49,7 @@ def test_it_holds_the_build_and_says_what_it_is() -> None:
     assert manifest["proof"]["status"] == "proven"
     assert {"from": "qonnx", "to": "hls4ml"}.items() <= manifest["proof"]["checks"][2].items()
     assert manifest["proof"]["checks"][2]["status"] == "not_checked"
-    assert manifest["licences"] and manifest["versions"]["codesign"]
+    assert manifest["licenses"] and manifest["versions"]["codesign"]
 
 
 def test_proofs_are_rerun_from_the_archive_alone(tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ def test_firmware_is_proven_from_the_archive(flow: str, formats: tuple[str, ...]
     assert [check.end for check in found.checks] == ["qonnx", flow, *formats]
     assert {check.status for check in found.checks} == {"exact"}
     assert len({check.inputs for check in found.checks}) == 1
-    licences = {row["what"]: row["licence"] for row in manifest_of(Path(archive))["licences"]}
-    assert licences[{"rtl": "rtl/static/*", "hls4ml": "*/firmware/nnet_utils/*"}[flow]]
+    licenses = {row["what"]: row["license"] for row in manifest_of(Path(archive))["licenses"]}
+    assert licenses[{"rtl": "rtl/static/*", "hls4ml": "*/firmware/nnet_utils/*"}[flow]]
 
 
 @pytest.mark.slow

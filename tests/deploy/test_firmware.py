@@ -185,7 +185,7 @@ def test_vivado_is_told_to_package_the_core(form: Any, tmp_path: Path, monkeypat
         )
     record = json.loads((folder / "manifest.json").read_bytes())
     assert (record["top"], record["version"], record["latency_cycles"], record["clock_ns"]) == (top, 3, 2, 5.0)
-    assert {part["licence"] for part in record["licences"]} == {"Apache-2.0", "LGPL-3.0-or-later"}
+    assert {part["license"] for part in record["licenses"]} == {"Apache-2.0", "LGPL-3.0-or-later"}
     assert record["proof"]["checks"][-1]["to"] == "ip"
 
 

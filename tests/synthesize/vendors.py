@@ -13,7 +13,7 @@ from codesign.design import Artifact, Design
 from codesign.hdl.interface import Interface, Port
 from codesign.passes import Context, lookup
 from codesign.store import Store
-from codesign.synthesize.vendor.project import Manifest
+from codesign.synthesize.vendor.project import VendorProject
 from codesign.synthesize.vendor.tool import VendorTool
 from codesign.target import load_target
 
@@ -79,9 +79,9 @@ def run(step: VendorTool, design: Design, store: Store, folder: Path) -> Design:
     return step(design, Context(store, folder / "work"))
 
 
-def manifest(tool: str) -> Manifest:
+def manifest(tool: str) -> VendorProject:
     """Of a project that a tool's saved reports could be from."""
-    return Manifest(f"synthesize.{tool}", CASES[tool][0], "0" * 64, "network", INTEL if tool == "quartus" else AMD)
+    return VendorProject(f"synthesize.{tool}", CASES[tool][0], "0" * 64, "network", INTEL if tool == "quartus" else AMD)
 
 
 def finish(project: Path, tool: str) -> None:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from codesign.deploy.format.proof import Proof
 from codesign.design import Design
+from codesign.errors import InputError
 from codesign.passes import Context, Pass
 
 
@@ -27,6 +28,19 @@ class Format(Pass):
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Make it, if the build is proven or need not be."""
         return self.make(design, context, Proof.of(design.checks, self.name, self.allow_unproven))
+
+    def require_least(self, **least: int) -> None:
+        """Refuse numbers that are too low.
+
+        Args:
+            least: The lowest number of each option, by name.
+
+        Raises:
+            InputError: One is lower.
+        """
+        for option, lowest in least.items():
+            if getattr(self, option) < lowest:
+                raise InputError(f"{self.name}, {option}", f"{getattr(self, option)}", f"{lowest} or more")
 
     @abstractmethod
     def make(self, design: Design, context: Context, proof: Proof) -> Mapping[str, object]:

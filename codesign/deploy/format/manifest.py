@@ -1,4 +1,4 @@
-"""What a format says of itself, ``manifest.json``: what goes in and comes out, what was proven, whose licences hold."""
+"""What a format says of itself, ``manifest.json``: what goes in and comes out, what was proven, whose licenses hold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,6 +12,7 @@ import codesign
 from codesign.deploy.format.proof import Proof
 from codesign.errors import InputError
 from codesign.fixed import Fixed
+from codesign.hdl.interface import Interface
 from codesign.ops.op import Shape
 from codesign.report.files.document import document_check
 from codesign.typed import adapter
@@ -19,7 +20,7 @@ from codesign.typed import adapter
 #: Its name in a format's folder.
 MANIFEST = "manifest.json"
 #: Version of the file: raised when a key is taken away or changes its meaning.
-SCHEMA = "codesign-deploy/1"
+SCHEMA = "codesign-deploy/2"
 
 
 @dataclass(frozen=True)
@@ -70,18 +71,27 @@ class Tensor:
         return cls(name, tuple(shape), tuple(formats), tuple(fractions))
 
 
+def tensors_of(interface: Interface) -> tuple[list[Tensor], list[Tensor]]:
+    """Inputs and outputs of an RTL project."""
+    given, made = (
+        [Tensor.of(port.tensor, port.shape, port.fixed) for port in ports]
+        for ports in (interface.inputs, interface.outputs)
+    )
+    return given, made
+
+
 @dataclass(frozen=True)
 class Part:
     """Something inside that was not made by the user.
 
     Args:
         what: What it is.
-        licence: Its SPDX name; empty for that of the network.
+        license: Its SPDX name; empty for that of the network.
         holder: Whose it is.
     """
 
     what: str
-    licence: str
+    license: str
     holder: str
 
 
@@ -98,7 +108,7 @@ class Manifest:
         normalization: As in the report: what is applied to inputs, and where; None if nothing is.
         classes: Names of the outputs, where the data has them.
         proof: What was proven of the integers.
-        parts: What is inside, with licences; the network itself is the user's.
+        parts: What is inside, with licenses; the network itself is the user's.
         more: What this format alone has to say.
     """
 
@@ -113,6 +123,29 @@ class Manifest:
     parts: Sequence[Part] = ()
     more: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    @classmethod
+    def of(
+        cls,
+        report: Mapping[str, Any],
+        step: tuple[str, str, int],
+        tensors: tuple[Sequence[Tensor], Sequence[Tensor]],
+        proof: Proof,
+        parts: Sequence[Part],
+        more: Mapping[str, Any],
+    ) -> "Manifest":
+        """A format of a build.
+
+        Args:
+            report: The build's own, as ``report.summary`` leaves it.
+            step: The pass that made it, what it is called, and the user's own number.
+            tensors: Inputs and outputs.
+            proof: What was proven of the integers.
+            parts: What is inside.
+            more: What this format alone has to say.
+        """
+        given = report["input"]
+        return cls(*step, *tensors, given["normalization"], given["classes"], proof, parts, more)
+
     def record(self) -> dict[str, Any]:
         """The content of the file."""
         checks = [document_check(vars(check)) for check in self.proof.checks]
@@ -123,7 +156,7 @@ class Manifest:
             "outputs": [asdict(tensor) for tensor in self.outputs],
             **self.more,
             "proof": {"status": self.proof.status, "checks": checks},
-            "licences": [asdict(part) for part in self.parts],
+            "licenses": [asdict(part) for part in self.parts],
             "codesign": codesign.__version__,
         }
 

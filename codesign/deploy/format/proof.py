@@ -20,11 +20,6 @@ class Proof:
     status: Literal["proven", "unproven"]
     checks: tuple[Check, ...]
 
-    @property
-    def not_checked(self) -> tuple[Check, ...]:
-        """The hops that could not be run where it was built."""
-        return tuple(check for check in self.checks if check.status == "not_checked")
-
     @classmethod
     def of(cls, checks: Mapping[str, Check], where: str, allow_unproven: bool) -> "Proof":
         """Judge the hops of a build.

@@ -11,7 +11,7 @@ from codesign.passes import lookup
 from codesign.report.files.publish import publish_report
 from codesign.report.files.update import with_measures
 from codesign.store import Store, digest_file
-from codesign.synthesize.vendor.project import MANIFEST, REPORTS, Manifest
+from codesign.synthesize.vendor.project import MANIFEST, REPORTS, VendorProject
 from codesign.synthesize.vendor.reading import Reading
 from codesign.synthesize.vendor.tool import SCRIPT, VendorTool
 from codesign.target import Target
@@ -30,7 +30,7 @@ class Returned:
 
     project: Path
     reports: Path
-    manifest: Manifest
+    manifest: VendorProject
     step: VendorTool
 
     @classmethod
@@ -48,7 +48,7 @@ class Returned:
             started = "a run that did not finish" if reports.is_dir() and any(reports.iterdir()) else "no reports"
             step = f"run the command in its RUN.md, and look at what the tool says; {SCRIPT} writes that file last"
             raise InputError(str(reports), f"{started}: there is no {MANIFEST}", "a finished run", step)
-        manifest = Manifest.read(reports / MANIFEST)
+        manifest = VendorProject.read(reports / MANIFEST)
         kind = lookup(manifest.made_by)
         if not issubclass(kind, VendorTool):
             raise InputError(str(reports / MANIFEST), f"made by {kind.name}", "a pass that runs a vendor's tool")

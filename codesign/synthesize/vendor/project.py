@@ -18,7 +18,7 @@ SCHEMA = "codesign-vendor/1"
 
 
 @dataclass(frozen=True)
-class Manifest:
+class VendorProject:
     """A vendor's project.
 
     Args:
@@ -39,10 +39,10 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write the file into a project's folder."""
-        (folder / MANIFEST).write_bytes(adapter(Manifest).dump_json(self, indent=1) + b"\n")
+        (folder / MANIFEST).write_bytes(adapter(VendorProject).dump_json(self, indent=1) + b"\n")
 
     @classmethod
-    def read(cls, path: Path) -> "Manifest":
+    def read(cls, path: Path) -> "VendorProject":
         """Read the file.
 
         Raises:
@@ -54,7 +54,7 @@ class Manifest:
             said = f"schema {schema!r}" if schema else "no project of codesign's"
             raise InputError(str(path), said, SCHEMA, "use the version of codesign that made the project")
         try:
-            return cast(Manifest, adapter(cls).validate_python(found))
+            return cast(VendorProject, adapter(cls).validate_python(found))
         except ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"]))
             raise InputError(str(path), f"damaged at {where!r}", "the file as codesign wrote it") from None

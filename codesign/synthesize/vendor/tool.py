@@ -14,7 +14,7 @@ from codesign import tools
 from codesign.design import Artifact, Design
 from codesign.errors import InputError, ToolError
 from codesign.passes import Context, Pass
-from codesign.synthesize.vendor.project import MANIFEST, REPORTS, Manifest
+from codesign.synthesize.vendor.project import MANIFEST, REPORTS, VendorProject
 from codesign.synthesize.vendor.reading import Reading
 from codesign.tcl import tcl
 from codesign.templates import filled
@@ -96,11 +96,11 @@ class VendorTool(Pass):
         """
 
     @abstractmethod
-    def scripts(self, project: Path, manifest: Manifest) -> Mapping[str, str]:
+    def scripts(self, project: Path, manifest: VendorProject) -> Mapping[str, str]:
         """The files to be added to the project, the script among them, by name."""
 
     @abstractmethod
-    def read(self, reports: Path, manifest: Manifest) -> Reading:
+    def read(self, reports: Path, manifest: VendorProject) -> Reading:
         """The figures of a folder of reports.
 
         Raises:
@@ -115,7 +115,7 @@ class VendorTool(Pass):
             project, digest = scratch / "project", design.artifacts[source].digest
             context.store.take_out(digest, project, folder=True)
             shutil.rmtree(project / REPORTS, ignore_errors=True)  # of a tool that came before
-            manifest = Manifest(self.name, source, digest, self.top(project, source), design.target)
+            manifest = VendorProject(self.name, source, digest, self.top(project, source), design.target)
             self._write(project, manifest)
             written = context.store.put_folder(project)
             if command is None:
@@ -144,7 +144,7 @@ class VendorTool(Pass):
         missing = ", ".join(reading.missing)
         return {self.name: f"{self.name}: the reports give no {missing}"} if missing else {}
 
-    def _run(self, command: tuple[str, ...], work: Path, manifest: Manifest, context: Context) -> Reading:
+    def _run(self, command: tuple[str, ...], work: Path, manifest: VendorProject, context: Context) -> Reading:
         log = context.work / f"{self.tool}.log"
         context.progress(f"{self.tool}: running", 0, 1)
         tools.run(command, work, log, self.timeout_s)
@@ -158,7 +158,7 @@ class VendorTool(Pass):
             found = f"{Path(error.where).name}: {error.found}"
             raise ToolError(self.tool, found, error.wanted, f"log: {log}") from None
 
-    def _write(self, project: Path, manifest: Manifest) -> None:
+    def _write(self, project: Path, manifest: VendorProject) -> None:
         """Add the script, the manifest, and what people read."""
         call, others = " ".join(self.commands[0]), [" ".join(each) for each in self.commands[1:]]
         values = {"manifest": manifest, "tool": self.tool, "call": call, "others": others}

@@ -1,11 +1,11 @@
-"""Whose files lie in a bundle, by their paths, and under which licences."""
+"""Whose files lie in a bundle, by their paths, and under which licenses."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from codesign.deploy.format.manifest import Part
 
-#: Paths of files that others wrote, with their licences; the first that matches a file holds.
+#: Paths of files that others wrote, with their licenses; the first that matches a file holds.
 OTHERS = (
     Part("report.html", "ISC", "Observable and Mike Bostock, for the scripts in it"),
     Part("*/firmware/nnet_utils/nnet_codesign.h", "Apache-2.0", "the codesign authors"),
