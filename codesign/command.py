@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from codesign.flow import Setting, relative
+from codesign.setting import Setting, relative
 
 
 def build_command(

@@ -9,11 +9,12 @@ from typing import Any
 from codesign.directory import CACHE, PENDING, opened, publish, read_report, withdraw_report
 from codesign.engine import Engine, Fields, Observer, PassRun, Quiet, decode
 from codesign.errors import InputError, did_you_mean
-from codesign.flow import Flow, Setting, plan, unmet
+from codesign.flow import Flow, plan, unmet
 from codesign.kept import Kept
 from codesign.passes import Pass, lookup, registry, stage
 from codesign.report.files.publish import publish_report
 from codesign.report.files.update import extended
+from codesign.setting import Setting
 from codesign.store import Store, read_json, write_whole
 
 STAGE = "deploy"

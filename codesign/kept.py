@@ -9,7 +9,7 @@ from typing import Any, cast
 from codesign.directory import CACHE, DESIGN
 from codesign.engine import Fields
 from codesign.errors import InputError
-from codesign.flow import Setting
+from codesign.setting import Setting
 from codesign.store import Store, digest_json, read_json, write_whole
 from codesign.typed import adapter
 

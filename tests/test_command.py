@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from codesign import build_file
-from codesign.cli import _assignment, settings_of
 from codesign.command import build_command
-from codesign.flow import Setting, load_flow, seen_from
+from codesign.flow import load_flow
+from codesign.setting import Setting, assigned, assignment, seen_from
 from tests.builds import copy, finished, run
 
 
@@ -17,10 +17,10 @@ from tests.builds import copy, finished, run
     ["a.b=1", "a.b=0.5", "a.b=true", 'a.b="1"', "a.b=text", 'a.b=["x y", "z"]', 'a.b={lut = "target", "c.d" = 2}'],
 )
 def test_a_setting_is_written_so_that_it_reads_back_the_same(text: str) -> None:
-    key, value = _assignment(text)
+    key, value = assignment(text)
     words = shlex.split(build_command(Path("build.toml"), None, None, [Setting(key, value, "", Path())], None, ()))
     assert words[:4] == ["codesign", "build", "build.toml", "--set"]
-    assert _assignment(words[4]) == (key, value)
+    assert assignment(words[4]) == (key, value)
 
 
 def test_the_command_of_a_report_repeats_it(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_the_command_of_a_report_finds_paths_of_options_where_it_says(
     (tmp_path / "elsewhere").mkdir()
     (project.folder / "data.npz").rename(tmp_path / "elsewhere" / "data.npz")
     monkeypatch.chdir(tmp_path)
-    build_file(Path("project/build.toml"), project.out, set_options=settings_of(["load.npz.data=elsewhere/data.npz"]))
+    build_file(Path("project/build.toml"), project.out, set_options=assigned(["load.npz.data=elsewhere/data.npz"]))
     command = project.report()["environment"]["command"]
     assert command == "codesign build build.toml --set 'load.npz.data=\"../elsewhere/data.npz\"'"
     assert command in (project.out / "report.md").read_text()

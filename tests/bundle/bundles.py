@@ -12,8 +12,8 @@ from codesign.bundle.archive import pack
 from codesign.deployment import deploy
 from codesign.design import Design
 from codesign.engine import decode
-from codesign.flow import Setting
 from codesign.kept import Kept
+from codesign.setting import Setting
 from codesign.store import Store
 from tests.builds import Project, lasting_folder, make
 

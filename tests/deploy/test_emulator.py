@@ -23,12 +23,12 @@ from codesign.deploy.emulator import Emulator
 from codesign.deployment import deploy
 from codesign.errors import InputError
 from codesign.fixed import Fixed
-from codesign.flow import Setting
 from codesign.hdl.circuit import trace_network
 from codesign.load._fx import graph_from_module
 from codesign.network import QuantizedNetwork
 from codesign.passes import Context
 from codesign.quantized import Quantized
+from codesign.setting import Setting
 from codesign.store import Store
 from tests import strategies
 from tests.builds import copy, finished, samples

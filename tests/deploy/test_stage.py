@@ -13,10 +13,10 @@ from codesign import deployment, plugins
 from codesign.deployment import deploy
 from codesign.directory import read_report
 from codesign.errors import InputError
-from codesign.flow import Setting
 from codesign.kept import Kept
 from codesign.passes import registry
 from codesign.report.files import publish
+from codesign.setting import Setting
 from codesign.store import Store, write_whole
 from tests.builds import Project, copy, digests, finished, run
 from tests.deploy.notes import Core, Note

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from codesign.allocate.counting.arithmetic import TREE_CARRY_BITS
 from codesign.arrays import IntArray
-from codesign.estimate._needed import Mask, by_channel, needed
+from codesign.estimate.model.needed import Mask, by_channel, needed
 from codesign.graph import Graph, Node
 from codesign.interval import Interval
 from codesign.quantized import Quantized
