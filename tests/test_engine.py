@@ -183,7 +183,7 @@ def test_an_edited_package_reruns_by_itself(tmp_path: Path) -> None:
     code = "import sys; from codesign.cli import main; main()"
     environment = {"PYTHONPATH": str(tmp_path / "code")}
     assert python(code, *project.arguments(), cwd=project.folder, environment=environment).code == 0
-    edited = tmp_path / "code" / "codesign" / "export" / "_writer.py"
+    edited = tmp_path / "code" / "codesign" / "export" / "writers" / "qonnx.py"
     edited.write_text(edited.read_text() + "# edited\n")
     outcome = python(code, *project.arguments(), cwd=project.folder, environment=environment)
     assert outcome.code == 0, outcome.err
