@@ -24,7 +24,7 @@ myst_heading_anchors = 4
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_extra_path = ["index.html"]
-html_copy_source = False
+html_copy_source = html_use_index = False
 
 #: Pages whose links are the navigation.
 CONTENTS = (root_doc, "examples/README")
