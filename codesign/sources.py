@@ -33,12 +33,9 @@ def source_digests(module: str) -> dict[str, str]:
         path = _file(name)
         if path is None or name in digests or (name in MACHINERY and name != module):
             continue
-        digests[name] = digest_file(path)
+        digests[name] = _digest(path)
         if name.startswith("codesign."):
-            folder = path.parent
-            digests |= {
-                f"{folder.name}/{file.name}": digest_file(file) for file in sorted(folder.iterdir()) if _data(file)
-            }
+            digests |= _data_beside(path.parent)
         waiting += [imported for imported in _imports(path, name) if imported.split(".")[0] in packages]
         if name in PLUGIN_PACKAGES:
             waiting += [f"{name}.{file.stem}" for file in path.parent.glob("*.py") if file.stem != "__init__"]
@@ -59,10 +56,18 @@ def versions(more: Iterable[str] = ()) -> dict[str, str]:
     return {"codesign": codesign.__version__, "python": platform.python_version(), **found}
 
 
-def _data(file: Path) -> bool:
-    return file.is_file() and file.suffix != ".py"
+#: Passes share most of what they import: each file is read once.
+_digest = cache(digest_file)
 
 
+@cache
+def _data_beside(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files of a folder that are no modules, by folder and file name."""
+    files = (file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix != ".py")
+    return {f"{folder.name}/{file.name}": digest_file(file) for file in files}
+
+
+@cache
 def _file(module: str) -> Path | None:
     """The source of a module, found without importing it: importing a pass's helpers would load torch."""
     package, *rest = module.split(".")
@@ -74,7 +79,8 @@ def _file(module: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _imports(path: Path, module: str) -> list[str]:
+@cache
+def _imports(path: Path, module: str) -> tuple[str, ...]:
     """Every module a file may import, function bodies included."""
     parents = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     names: list[str] = []
@@ -86,4 +92,4 @@ def _imports(path: Path, module: str) -> list[str]:
             source = ".".join([*base, *([node.module] if node.module else [])])
             # The imported name may itself be a module; a name that isn't one has no file and is passed over.
             names += [source, *(f"{source}.{alias.name}" for alias in node.names)]
-    return names
+    return tuple(names)

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any, ClassVar, cast
 
 import numpy as np
-from scipy import interpolate
 
 from codesign.allocate.costs._cost import Cost, Measurement, Part
 from codesign.errors import InputError
@@ -96,6 +95,8 @@ def _on_line(known: dict[tuple[int, int], float]) -> Table:
 
 def _in_plane(known: dict[tuple[int, int], float]) -> Table:
     """Within the outline of the points."""
+    from scipy import interpolate
+
     make = cast("Callable[..., Callable[[int, int], Any]]", interpolate.LinearNDInterpolator)  # pyright: ignore[reportUnknownMemberType]
     surface = make(np.array(list(known), np.float64), np.array(list(known.values())))
     return lambda weight, activation: float(surface(weight, activation))

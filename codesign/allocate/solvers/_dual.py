@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import optimize
 
 from codesign.allocate._problem import Float64
 from codesign.allocate.solvers._clock import Clock
@@ -111,6 +110,8 @@ class Dual:
 
     def _next(self, box: Float64) -> tuple[Float64, float, Float64]:
         """The best prices in the box by what is known; how much they promise; and the points' weights there."""
+        from scipy import optimize
+
         prices = np.array([point[0] for point in self.points])
         values = np.array([point[1] for point in self.points])
         slopes = np.array([point[2] for point in self.points])

@@ -1,19 +1,21 @@
 """One call of HiGHS: the matrices of a problem in linear form, scaled so that its tolerances do not matter."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf, isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import optimize
-from scipy.optimize import LinearConstraint
-from scipy.sparse import csr_array
 
 from codesign.allocate._problem import Float64
 from codesign.allocate.solvers._linear import Bools, Ints, Linear, every
 from codesign.allocate.solvers._units import LARGE, unit
 from codesign.errors import ContractError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 #: The objective's largest number becomes this, so that HiGHS's absolute gap (1e-6) is far below what counts.
 OBJECTIVE = 1e5
@@ -107,6 +109,8 @@ class Model:
     @cached_property
     def equalities(self) -> tuple[csr_array, Float64]:
         """One choice per decision; sums of entries are their choices' variables: matrix, right side."""
+        from scipy.sparse import csr_array
+
         linear = self.linear
         decisions, choices, columns = len(linear.sizes), linear.count, linear.pair_starts[-1] + 1
         # Of each pair, a row per choice of the first decision, then one per choice of the second.
@@ -130,6 +134,8 @@ class Model:
     @cached_property
     def inequalities(self) -> tuple[csr_array, Float64, Float64, Bools]:
         """The bounds, scaled: matrix, right side, slack, and which places are open at all."""
+        from scipy.sparse import csr_array
+
         linear = self.linear
         rest, low = linear.shifted(linear.rows)
         limits, rounding = linear.limits - low, linear.rounding + 1e-14 * np.abs(low)
@@ -155,7 +161,10 @@ class Model:
             seconds: Longest time.
             strict: Whether to keep away from the bounds, so that answers meet them in spite of tolerances.
         """
-        linear: Any = LinearConstraint  # its stubs know scalar bounds only
+        from scipy import optimize
+        from scipy.sparse import csr_array
+
+        linear: Any = optimize.LinearConstraint  # its stubs know scalar bounds only
         matrix, right, slack, open_ = self.inequalities
         constraints = [linear(self.equalities[0], self.equalities[1], self.equalities[1])]
         if len(right):
