@@ -15,6 +15,7 @@ project = "codesign"
 release = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text())["project"]["version"]
 
 extensions = ["myst_parser"]
+smartquotes = False
 root_doc = "docs/index"
 include_patterns = ["README.md", "CHANGELOG.md", "docs/**.md", "examples/**.md"]
 exclude_patterns = [".*", "build", "shared"]
