@@ -5,12 +5,16 @@ A Markdown file says beside its blocks, in HTML comments that readers do not see
 - ``<!-- test: skip because REASON -->``: the block is not run;
 - ``<!-- test: slow -->``: it takes minutes, and is run by the slow tests alone, with all others of its page;
 - ``<!-- test: file PATH -->``: the block is the content of that file;
-- ``<!-- test: exits CODE -->``: the commands end with that status instead of 0.
+- ``<!-- test: exits CODE -->``: the commands end with that status instead of 0;
+- ``<!-- test: printed -->``: lines of the block are among those that blocks before it have printed.
+
+In a console block, what is not a command is printed likewise.
 
 ``pip install -e FOLDER`` makes the folder's package and its entry points importable without pip and without a network.
 """
 
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -57,6 +61,13 @@ class Block:
             return self.body
         return "\n".join(line.removeprefix("$ ") for line in self.body.splitlines() if line.startswith("$ "))
 
+    def require_printed(self, output: str) -> None:
+        """All that the block says is printed is in an output."""
+        lines = [line.rstrip() for line in output.splitlines()]
+        if self.note == "printed" or self.language == "console":
+            shown = [line for line in self.body.splitlines() if not line.startswith("$ ")]
+            assert [line for line in shown if line not in lines] == [], f"line {self.line}: not printed\n{output}"
+
 
 def markdown_files() -> list[Path]:
     return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")), *examples()]
@@ -85,7 +96,8 @@ class Shell:
         self.folder = folder
         self.imported = [folder]
 
-    def run(self, block: Block) -> None:
+    def run(self, block: Block) -> str:
+        """What it printed."""
         if block.language == "python":
             argv = [sys.executable, "-c", block.body]
         else:
@@ -99,6 +111,8 @@ class Shell:
         )  # fmt: skip
         wanted = int(block.note.removeprefix("exits ")) if block.note.startswith("exits ") else 0
         assert result.returncode == wanted, f"line {block.line}: {block.body}\n{result.stdout}\n{result.stderr}"
+        block.require_printed(result.stdout + result.stderr)
+        return result.stdout + result.stderr
 
     def _installed(self, commands: str) -> str:
         lines = commands.splitlines()
@@ -149,13 +163,16 @@ WITH_SLOW = [path for path in markdown_files() if any(block.runs and block.slow 
 
 
 def run_page(shell: Shell, wanted: list[Block]) -> None:
+    output = ""
     for block in wanted:
         if block.note.startswith("file "):
             place = shell.folder / block.note.removeprefix("file ")
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(block.body)
         elif block.runs:
-            shell.run(block)
+            output += shell.run(block)
+        elif block.note == "printed":
+            block.require_printed(output)
 
 
 @pytest.mark.parametrize("path", WITH_COMMANDS, ids=name_of)
@@ -175,10 +192,19 @@ def test_markdown_is_sound(path: Path) -> None:
     assert text.count("\n```") + text.startswith("```") == 2 * len(blocks(path)), "a fence without a language, or open"
     for block in blocks(path):
         note = block.note
-        assert note in ("", "slow") or note.startswith(("skip because ", "file ", "exits ")), note
+        assert note in ("", "slow", "printed") or note.startswith(("skip because ", "file ", "exits ")), note
     for label, target in re.findall(r"\[([^]]*)\]\(([^)]+)\)", FENCE.sub("", text)):
         if not re.match(r"https?://|#", target):
             assert (path.parent / target.partition("#")[0]).exists(), f"[{label}]({target})"
+
+
+def test_what_is_named_of_the_source_is_there() -> None:
+    for path in markdown_files():
+        text = path.read_text(encoding="utf-8")
+        for place in re.findall(r"`((?:benchmarks|codesign|examples|flows|targets|tests)/[\w/.]*)`", text):
+            assert (ROOT / place).exists(), f"{name_of(path)}: {place}"
+        for name in re.findall(r"`(codesign\.\w+\.[\w.]+)`", text):
+            assert pkgutil.resolve_name(name), f"{name_of(path)}: {name}"
 
 
 def test_skipping_has_a_reason() -> None:
