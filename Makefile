@@ -1,17 +1,21 @@
-# `make demo` builds the jet tagger; `make test` runs the tests. Each works alone on a fresh clone
-# of a machine with python3 (3.11 or newer, with venv) and g++. Tests of the flow asic are left out where there is no
-# OpenSTA or none of its cells (Debian: opensta, qflow-tech-osu018), and those of the page where there is no Chromium
-# (Debian: chromium), unless CI is set.
+# `make demo` builds the jet tagger; `make test` runs the tests; `make docs` makes the site of the documentation,
+# build/site/index.html. Each works alone on a fresh clone of a machine with python3 (3.11 or newer, with venv) and g++.
+# Tests of the flow asic are left out where there is no OpenSTA or none of its cells (Debian: opensta,
+# qflow-tech-osu018), and those of the page where there is no Chromium (Debian: chromium), unless CI is set.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.installed-docs
 TEST_STAMP := $(VENV)/.installed-test
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo docs test test-slow lint clean
 
 demo: $(STAMP)
 	$(RUN)/codesign build examples/jets/build.toml --flow rtl --also transpile.hls4ml
+
+docs: $(DOCS_STAMP)
+	$(RUN)/python -m sphinx -W --keep-going -q -c docs/site . build/site
 
 test: $(TEST_STAMP) lint
 	$(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow"
@@ -29,8 +33,12 @@ $(STAMP): pyproject.toml constraints.txt
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[rtl]"
 	touch $@
 
+$(DOCS_STAMP): $(STAMP) pyproject.toml constraints.txt
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	touch $@
+
 $(TEST_STAMP): $(STAMP) pyproject.toml constraints.txt
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[da,dev,evolutionary,generate,openml,benchmarks,rtl]"
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[da,dev,docs,evolutionary,generate,openml,benchmarks,rtl]"
 	touch $@
 
 clean:

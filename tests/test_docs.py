@@ -3,13 +3,18 @@
 A Markdown file says beside its blocks, in HTML comments that readers do not see, what differs from "run it":
 
 - ``<!-- test: skip because REASON -->``: the block is not run;
+- ``<!-- test: slow -->``: it takes minutes, and is run by the slow tests alone, with all others of its page;
 - ``<!-- test: file PATH -->``: the block is the content of that file;
-- ``<!-- test: exits CODE -->``: the commands end with that status instead of 0.
+- ``<!-- test: exits CODE -->``: the commands end with that status instead of 0;
+- ``<!-- test: printed -->``: lines of the block are among those that blocks before it have printed.
+
+In a console block, what is not a command is printed likewise.
 
 ``pip install -e FOLDER`` makes the folder's package and its entry points importable without pip and without a network.
 """
 
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -31,7 +36,7 @@ ROOT = Path(__file__).parent.parent
 FENCE = re.compile(r"^(?:<!-- test: (?P<note>[^\n]+) -->\n)?```(?P<language>\w+)\n(?P<body>.*?)^```$", re.M | re.S)
 RUNNABLE = ("console", "bash", "python")
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "build", "shared", ".*_cache", "__pycache__", ".hypothesis", "tests")
-TIMEOUT_S = 300
+TIMEOUT_S, SLOW_TIMEOUT_S = 300, 3600
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,10 @@ class Block:
     line: int
 
     @property
+    def slow(self) -> bool:
+        return self.note == "slow"
+
+    @property
     def runs(self) -> bool:
         return self.language in RUNNABLE and not self.note.startswith(("skip", "file"))
 
@@ -51,6 +60,13 @@ class Block:
         if self.language != "console":
             return self.body
         return "\n".join(line.removeprefix("$ ") for line in self.body.splitlines() if line.startswith("$ "))
+
+    def require_printed(self, output: str) -> None:
+        """All that the block says is printed is in an output."""
+        lines = [line.rstrip() for line in output.splitlines()]
+        if self.note == "printed" or self.language == "console":
+            shown = [line for line in self.body.splitlines() if not line.startswith("$ ")]
+            assert [line for line in shown if line not in lines] == [], f"line {self.line}: not printed\n{output}"
 
 
 def markdown_files() -> list[Path]:
@@ -80,7 +96,8 @@ class Shell:
         self.folder = folder
         self.imported = [folder]
 
-    def run(self, block: Block) -> None:
+    def run(self, block: Block) -> str:
+        """What it printed."""
         if block.language == "python":
             argv = [sys.executable, "-c", block.body]
         else:
@@ -90,10 +107,12 @@ class Shell:
         environment = os.environ | {"PATH": path, "PYTHONPATH": places, "COLUMNS": "120"}
         result = subprocess.run(
             argv, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=TIMEOUT_S, check=False,
+            timeout=SLOW_TIMEOUT_S if block.slow else TIMEOUT_S, check=False,
         )  # fmt: skip
         wanted = int(block.note.removeprefix("exits ")) if block.note.startswith("exits ") else 0
         assert result.returncode == wanted, f"line {block.line}: {block.body}\n{result.stdout}\n{result.stderr}"
+        block.require_printed(result.stdout + result.stderr)
+        return result.stdout + result.stderr
 
     def _installed(self, commands: str) -> str:
         lines = commands.splitlines()
@@ -139,18 +158,32 @@ def shell(tmp_path: Path, cached: Path) -> Iterator[Shell]:
     shutil.rmtree(folder)
 
 
-WITH_COMMANDS = [path for path in markdown_files() if any(block.runs for block in blocks(path))]
+WITH_COMMANDS = [path for path in markdown_files() if any(block.runs and not block.slow for block in blocks(path))]
+WITH_SLOW = [path for path in markdown_files() if any(block.runs and block.slow for block in blocks(path))]
 
 
-@pytest.mark.parametrize("path", WITH_COMMANDS, ids=name_of)
-def test_every_block_runs(path: Path, shell: Shell) -> None:
-    for block in blocks(path):
+def run_page(shell: Shell, wanted: list[Block]) -> None:
+    output = ""
+    for block in wanted:
         if block.note.startswith("file "):
             place = shell.folder / block.note.removeprefix("file ")
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(block.body)
         elif block.runs:
-            shell.run(block)
+            output += shell.run(block)
+        elif block.note == "printed":
+            block.require_printed(output)
+
+
+@pytest.mark.parametrize("path", WITH_COMMANDS, ids=name_of)
+def test_every_block_runs(path: Path, shell: Shell) -> None:
+    run_page(shell, [block for block in blocks(path) if not block.slow])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", WITH_SLOW, ids=name_of)
+def test_every_block_runs_where_some_take_minutes(path: Path, shell: Shell) -> None:
+    run_page(shell, blocks(path))
 
 
 @pytest.mark.parametrize("path", markdown_files(), ids=name_of)
@@ -159,10 +192,19 @@ def test_markdown_is_sound(path: Path) -> None:
     assert text.count("\n```") + text.startswith("```") == 2 * len(blocks(path)), "a fence without a language, or open"
     for block in blocks(path):
         note = block.note
-        assert not note or note.startswith(("skip because ", "file ", "exits ")), note
+        assert note in ("", "slow", "printed") or note.startswith(("skip because ", "file ", "exits ")), note
     for label, target in re.findall(r"\[([^]]*)\]\(([^)]+)\)", FENCE.sub("", text)):
         if not re.match(r"https?://|#", target):
             assert (path.parent / target.partition("#")[0]).exists(), f"[{label}]({target})"
+
+
+def test_what_is_named_of_the_source_is_there() -> None:
+    for path in markdown_files():
+        text = path.read_text(encoding="utf-8")
+        for place in re.findall(r"`((?:benchmarks|codesign|examples|flows|targets|tests)/[\w/.]*)`", text):
+            assert (ROOT / place).exists(), f"{name_of(path)}: {place}"
+        for name in re.findall(r"`(codesign\.\w+\.[\w.]+)`", text):
+            assert pkgutil.resolve_name(name), f"{name_of(path)}: {name}"
 
 
 def test_skipping_has_a_reason() -> None:
@@ -180,6 +222,15 @@ def test_every_option_is_documented() -> None:
         assert section, f"no section for pass {name}"
         for option in options(step):
             assert f"| `{option.name}` |" in section, f"{name}.{option.name}"
+
+
+def test_every_pass_is_in_the_table_of_fields() -> None:
+    text = (ROOT / "docs/reference/design.md").read_text(encoding="utf-8")
+    for name, step in registry().items():
+        row = re.search(rf"^\| `{re.escape(name)}` \|(.*)\|(.*)\|$", text, re.M)
+        assert row, f"no row for pass {name}"
+        read, written = (set(re.findall("`([^`]+)`", cell)) for cell in row.groups())
+        assert (read, written) == ({*step.reads, *step.optional, *step.any_of}, set(step.writes)), name
 
 
 @pytest.mark.parametrize("sort", ["flow", "target"])
