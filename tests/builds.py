@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tests.forked import forked
+
 if TYPE_CHECKING:
     from codesign.pipeline import BuildResult
 
@@ -206,8 +208,10 @@ def surroundings(changes: dict[str, str] | None = None) -> dict[str, str]:
 
 
 def run(*arguments: str, cwd: Path | None = None, environment: dict[str, str] | None = None) -> Outcome:
-    """Run the command line to its end."""
-    return finish([*command(), *arguments], cwd, environment)
+    """Run the command line to its end; forked where it has the Python and the modules that the tests have."""
+    if "PYTHONPATH" in (environment or {}) or command()[1:] != ("-m", "codesign"):
+        return finish([*command(), *arguments], cwd, environment)
+    return Outcome(*forked("codesign", arguments, cwd or Path.cwd(), surroundings(environment)))
 
 
 def python(code: str, *arguments: str, cwd: Path | None = None, environment: dict[str, str] | None = None) -> Outcome:
