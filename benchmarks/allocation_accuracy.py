@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from codesign import build_file
-from codesign.flow import Setting
 from codesign.pipeline import BuildResult
+from codesign.setting import Setting
 
 JETS = Path(__file__).parent.parent / "examples" / "jets" / "build.toml"
 COST = "bops_campos"

@@ -34,8 +34,8 @@ from rich.table import Table
 
 from codesign.capture import output_to
 from codesign.deployment import deploy
-from codesign.flow import Setting
 from codesign.pipeline import build_file
+from codesign.setting import Setting
 
 ROOT = Path(__file__).parent.parent
 Call = Callable[[np.ndarray, np.ndarray], None]

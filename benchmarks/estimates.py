@@ -6,8 +6,8 @@
 Networks are drawn (estimates_networks.py), made into Verilog by what transpile.rtl calls, and counted by what
 synthesize.yosys calls, for UltraScale+. Rows go to estimates.csv, one network each, and are kept: the script goes on
 where it stopped, and with all rows there it takes seconds. Then the first networks are fitted
-(estimates_fit.py), the coefficients are written to codesign/estimate/fitted.json, and errors are those on the others,
-which were drawn after the form of the estimates was settled.
+(estimates_fit.py), the coefficients are written to codesign/estimate/model/fitted.json, and errors are those on the
+others, which were drawn after the form of the estimates was settled.
 
 How to read the table: how far each is off on the networks held out, relative to what Yosys counted, signs left out.
 
@@ -33,11 +33,11 @@ from estimates_networks import Drawn, draw
 from rich.console import Console
 from rich.table import Table
 
-from codesign.allocate._counting import count
 from codesign.allocate.costs import Hardware, make_cost
-from codesign.estimate._fit import FITTED, Fit
-from codesign.estimate._model import estimate
-from codesign.estimate._terms import count_terms, ports
+from codesign.allocate.counting.counts import count
+from codesign.estimate.model.fit import FITTED, Fit
+from codesign.estimate.model.hardware import estimate
+from codesign.estimate.model.terms import count_terms, ports
 from codesign.hdl.families import FAMILIES, resources
 from codesign.hdl.yosys import Yosys, count_cells, find_yosys
 from codesign.target import load_target

@@ -11,9 +11,9 @@ from scipy.optimize import least_squares, nnls
 
 from codesign.allocate.costs import Part
 from codesign.allocate.costs.rtl_lut import digit_bits, weight_bits
-from codesign.estimate._fit import Error, Fit
-from codesign.estimate._model import Placed, levels, node_lut, pipeline_stages, registered, shared
-from codesign.estimate._terms import Terms
+from codesign.estimate.model.fit import Error, Fit
+from codesign.estimate.model.hardware import Placed, levels, node_lut, pipeline_stages, registered, shared
+from codesign.estimate.model.terms import Terms
 from codesign.hdl.families import FamilyName
 
 FAMILY: FamilyName = "xcup"

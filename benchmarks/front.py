@@ -18,10 +18,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from codesign.cli import settings_of
 from codesign.console import Watcher
-from codesign.flow import Setting
 from codesign.pipeline import build_file
+from codesign.setting import Setting, assigned
 
 ROOT = Path(__file__).parent.parent
 #: Points whose networks the flow ecp5 has room for: bits per channel, pruned, with inputs of eight bits.
@@ -65,7 +64,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=None, dest="options", help="instead of the small points' own")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-front"), help="build directory")
     given = parser.parse_args()
-    options = settings_of(list(SMALL) if given.options is None else given.options)
+    options = assigned(list(SMALL) if given.options is None else given.options)
     rows = list[list[str]]()
     for bops in given.bops:
         budget = Setting("allocate.budgets.bops_campos", bops, "--bops", ROOT, explicit=True)

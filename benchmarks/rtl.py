@@ -33,12 +33,12 @@ from rtl_peers.alkaid_torch import by_alkaid
 from rtl_peers.ours import by_codesign
 
 from codesign.fixed import Codes
-from codesign.flow import Setting
 from codesign.hdl.families import FAMILIES, resources
 from codesign.hdl.interface import Interface
 from codesign.hdl.yosys import count_cells, find_yosys
 from codesign.pipeline import build_file
 from codesign.quantized import Quantized
+from codesign.setting import Setting
 
 ROOT = Path(__file__).parent.parent
 CLOCK_NS, LEVELS, SAMPLES, TIMEOUT_S = 5.0, 5, 2000, 7200.0

@@ -3,12 +3,11 @@
 import signal
 import sys
 import tempfile
-import tomllib
 import traceback
 from contextlib import contextmanager
 from errno import ENOSPC
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from codesign.console import Watcher
-    from codesign.flow import Setting
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,8 +69,9 @@ def build(
     """
     from codesign.console import make_console, show_allocation, show_report, show_sensitivity
     from codesign.pipeline import build_file
+    from codesign.setting import assigned
 
-    given = settings_of(options)
+    given = assigned(options or [])
     console = make_console()
     with _watched(console) as watcher:
         result = build_file(file, out, target, flow, given, seed, until, force or (), also or (), watcher)
@@ -117,10 +116,11 @@ def deploy(
     """
     from codesign.console import make_console, show_report
     from codesign.deployment import deploy as made_of
+    from codesign.setting import assigned
 
     console = make_console()
     with _watched(console) as watcher:
-        deployed = made_of(directory, formats or (), settings_of(options), allow_unproven, watcher)
+        deployed = made_of(directory, formats or (), assigned(options or []), allow_unproven, watcher)
     show_report(console, deployed.report, str(directory / "report.html"))
     if deployed.report["failures"]:
         raise typer.Exit(FAILED)
@@ -176,12 +176,13 @@ def check(
     from codesign.check import Subject, findings
     from codesign.console import make_console, show_findings
     from codesign.pipeline import planned
+    from codesign.setting import assigned
     from codesign.target import load_target
 
     if model.suffix == ".toml":
         if output:
             raise InputError("--output", f"{output!r} for a build file", "an ONNX file", "set load.onnx.output in it")
-        subject = Subject.of_passes(*planned(model, target, flow, settings_of(options)))
+        subject = Subject.of_passes(*planned(model, target, flow, assigned(options or [])))
     elif flow or options:
         raise InputError("--flow" if flow else "--set", "for an ONNX file", "a build file that has it in load.onnx")
     else:
@@ -217,7 +218,7 @@ def report(
     Exit codes: 0 within budget and limits, 1 a budget, check or limit failed, 2 bad input: nothing is changed.
     """
     from codesign.console import make_console, show_report
-    from codesign.report._ingest import ingest
+    from codesign.report.files.ingest import ingest
 
     build, updated = ingest(came_back, directory)
     show_report(make_console(), updated, str(build / "report.html"))
@@ -234,7 +235,7 @@ def compare(
 ) -> None:
     """Print builds side by side: accuracy, bits, costs, resources, latency; what differs from the first is marked."""
     from codesign.console import make_console, show_comparison
-    from codesign.report._compare import compare, comparison_page
+    from codesign.report.files.compare import compare, comparison_page
     from codesign.store import write_whole
 
     found = compare(directories)
@@ -246,84 +247,46 @@ def compare(
 @app.command()
 def passes(name: Annotated[str | None, typer.Argument(metavar="[PASS]", help="Show this one in full.")] = None) -> None:
     """List the passes with their options."""
-    from rich.markup import escape
-
-    from codesign.console import make_console
-    from codesign.describe import options, summary
+    from codesign.listings import list_passes
     from codesign.passes import lookup, registry
 
-    console = make_console()
-    shown = {name: lookup(name)} if name else registry()
-    for key, step in shown.items():
-        console.print(f"[bold]{key}[/]  {escape(summary(step))}")
-        for option in options(step):
-            about = f" [dim]{escape(option.help)}[/]" if name else ""
-            console.print(f"    {option.name} [dim]({escape(option.type)}, {escape(option.default)})[/]{about}")
+    list_passes({name: lookup(name)} if name else registry(), full=name is not None)
 
 
 @app.command()
 def costs() -> None:
     """List the cost models, which allocate.budgets and allocate.costs name."""
     from codesign.allocate.costs import costs as known
+    from codesign.listings import list_kinds
 
-    _list_kinds("unit", {name: (kind.unit, kind) for name, kind in known().items()})
+    list_kinds("unit", {name: (kind.unit, kind) for name, kind in known().items()})
 
 
 @app.command()
 def solvers() -> None:
     """List the solvers, which allocate.solver names."""
     from codesign.allocate.solvers import solvers as known
+    from codesign.listings import list_kinds
 
-    _list_kinds("proves its answers", {name: ("yes" if kind.exact else "no", kind) for name, kind in known().items()})
-
-
-def _list_kinds(heading: str, kinds: dict[str, tuple[str, type[Any]]]) -> None:
-    """A row each: name, one fact, and the first paragraph of the docstring."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    from codesign.console import make_console
-    from codesign.describe import summary
-
-    table = Table("name", heading, "what it is", show_lines=True)
-    for name, (fact, kind) in kinds.items():
-        table.add_row(name, fact, escape(summary(kind).replace("``", "")))
-    make_console().print(table)
+    list_kinds("proves its answers", {name: ("yes" if kind.exact else "no", kind) for name, kind in known().items()})
 
 
 @app.command()
 def flows() -> None:
     """List the flows."""
     from codesign.flow import Flow
+    from codesign.listings import list_shipped
 
-    _list_shipped(Flow, "flow")
+    list_shipped(Flow, "flow")
 
 
 @app.command()
 def targets() -> None:
     """List the targets."""
+    from codesign.listings import list_shipped
     from codesign.target import Target
 
-    _list_shipped(Target, "target")
-
-
-def _list_shipped(kind: type[Any], sort: Any) -> None:
-    from dataclasses import fields
-
-    from rich.markup import escape
-
-    from codesign.console import make_console
-    from codesign.shipped import read_shipped, shipped_names, shipped_path
-
-    console = make_console()
-    for name in shipped_names(sort):
-        record = read_shipped(kind, shipped_path(sort, name, Path()))
-        console.print(f"[bold]{name}[/]  {escape(record.summary)}")
-        for field in fields(kind):
-            value = getattr(record, field.name)
-            if field.name not in ("name", "summary") and value not in (None, {}, ""):
-                text = ", ".join(map(str, cast(tuple[Any, ...], value))) if isinstance(value, tuple) else str(value)
-                console.print(f"    {field.name}: [dim]{escape(text)}[/]", soft_wrap=True)
+    list_shipped(Target, "target")
 
 
 @contextmanager
@@ -340,30 +303,6 @@ def _watched(console: "Console") -> "Generator[Watcher]":
         raise typer.Exit(INTERRUPTED) from None
     finally:
         watcher.stop()
-
-
-def settings_of(options: list[str] | None) -> "list[Setting]":
-    """What --set says.
-
-    Raises:
-        InputError: It is no assignment.
-    """
-    from codesign import flow
-
-    return [
-        flow.Setting(key, value, "--set", Path.cwd(), explicit=True) for key, value in map(_assignment, options or [])
-    ]
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    """``key=value``; the value as TOML has it, or else as text."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise InputError(f"--set {text!r}", "not an assignment", "PASS.OPTION=VALUE")
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
 
 
 @app.callback(invoke_without_command=True)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,13 +14,15 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from codesign import passes
-from codesign.check._finding import Finding
 from codesign.describe import amount, span, with_error
 from codesign.design import Design
 from codesign.engine import PassRun
 from codesign.passes import Pass
-from codesign.report._compare import Cell, Comparison
-from codesign.sensitivity._ranking import Ranked, disagreements, groups, ranking, unit
+from codesign.ranking import Ranked, disagreements, groups, ranking, unit
+from codesign.report.files.compare import Cell, Comparison
+
+if TYPE_CHECKING:
+    from codesign.check import Finding
 
 
 def make_console() -> Console:
@@ -81,7 +83,7 @@ def _short(reason: str, most: int = 3) -> str:
     return reason if len(parts) <= most else f"{', '.join(parts[:most])} and {len(parts) - most} more"
 
 
-def show_findings(console: Console, found: Sequence[Finding], as_json: bool) -> None:
+def show_findings(console: Console, found: "Sequence[Finding]", as_json: bool) -> None:
     """Print what a check found: a table, or JSON.
 
     Args:

@@ -1,18 +1,21 @@
 """Formats for deployment, made of a finished build: its end is kept, so that nothing of the build is done again."""
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign.directory import CACHE, opened, publish, read_report
+from codesign.directory import CACHE, PENDING, opened, publish, read_report, withdraw_report
 from codesign.engine import Engine, Fields, Observer, PassRun, Quiet, decode
 from codesign.errors import InputError, did_you_mean
-from codesign.flow import Flow, Setting, plan, unmet
+from codesign.flow import Flow, plan, unmet
 from codesign.kept import Kept
 from codesign.passes import Pass, lookup, registry, stage
-from codesign.report._publish import publish_report
-from codesign.report._update import extended
+from codesign.report.files.publish import publish_report
+from codesign.report.files.update import extended
+from codesign.setting import Setting
+from codesign.store import Store, read_json, write_whole
 
 STAGE = "deploy"
 
@@ -41,6 +44,8 @@ def deploy(
 ) -> Deployed:
     """Make formats of the build in a directory, beside what it gave out, and put them into its report.
 
+    What an earlier call was killed in the midst of putting out is put out first.
+
     Args:
         directory: A build directory.
         formats: Their names, such as ``emulator``.
@@ -51,10 +56,12 @@ def deploy(
     Raises:
         CodesignError: The build is not finished, lacks what a format reads or was found to differ; or a format failed.
     """
-    read_report(directory)
+    if not (directory / CACHE / PENDING).is_file():
+        read_report(directory)
     if not (directory / CACHE).is_dir():
         raise InputError(str(directory), f"no {CACHE} in it", "a build directory with its cache", "build again")
     with opened(directory) as store:
+        _put_out(directory, store)
         report, kept = read_report(directory), Kept.read(directory, store)
         names = _chosen(directory, formats, _present(kept.fields))
         _require_named(set_options, names)
@@ -78,9 +85,21 @@ def make(directory: Path, engine: Engine, steps: Sequence[Pass], fields: Fields,
     before = fields.get("artifacts", {})
     made = {name: item for name, item in after.get("artifacts", {}).items() if before.get(name) != item}
     updated = extended(report, decode(fields, engine.store), decode(after, engine.store), runs)
-    publish(directory, engine.store, made)
-    publish_report(directory, updated)
+    pending = {"artifacts": made, "report": updated}
+    write_whole(directory / CACHE / PENDING, json.dumps(pending, allow_nan=False).encode())
+    _put_out(directory, engine.store)
     return Deployed(updated, after, runs)
+
+
+def _put_out(directory: Path, store: Store) -> None:
+    """Publish the formats that are pending, if any, with the report that tells of them, which is away meanwhile."""
+    pending = read_json(directory / CACHE / PENDING)
+    if pending is None:
+        return
+    withdraw_report(directory)
+    publish(directory, store, pending["artifacts"])
+    publish_report(directory, pending["report"])
+    (directory / CACHE / PENDING).unlink()
 
 
 def _present(fields: Fields) -> list[str]:

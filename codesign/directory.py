@@ -18,8 +18,8 @@ CACHE = ".codesign"
 REPORT_JSON, REPORT_MD, REPORT_HTML = "report.json", "report.md", "report.html"
 #: Inside the cache: the design that a finished build ended with, and the passes that an unfinished one has not done.
 DESIGN, LEFT = "design.json", "left.json"
-#: And the paths of what was published.
-PUBLISHED = "published.json"
+#: And the paths of what was published, and the formats that are being put out with a new report.
+PUBLISHED, PENDING = "published.json", "pending.json"
 #: Version of report.json: raised when a key is taken away or changes its meaning; new keys may come without it.
 SCHEMA = "codesign-report/4"
 
@@ -65,8 +65,9 @@ def opened(folder: Path) -> Generator[Store]:
 
 def withdraw(folder: Path) -> None:
     """Take published files away before a build starts, the report first: a killed build must not look finished."""
-    for name in (REPORT_JSON, REPORT_MD, REPORT_HTML, f"{CACHE}/{DESIGN}"):
-        (folder / name).unlink(missing_ok=True)
+    for name in (PENDING, DESIGN):
+        (folder / CACHE / name).unlink(missing_ok=True)
+    withdraw_report(folder)
     for name in _published(folder):
         path = folder / name
         if path.is_dir():
@@ -74,6 +75,12 @@ def withdraw(folder: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     (folder / CACHE / PUBLISHED).unlink(missing_ok=True)
+
+
+def withdraw_report(folder: Path) -> None:
+    """Take the report away: without it, a directory is that of no finished build."""
+    for name in (REPORT_JSON, REPORT_MD, REPORT_HTML):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _published(folder: Path) -> list[str]:
@@ -108,9 +115,12 @@ def read_report(folder: Path) -> dict[str, Any]:
         InputError: The folder holds none.
     """
     path = folder / REPORT_JSON
+    wanted = "the directory of a finished build"
+    if (folder / CACHE / PENDING).is_file():
+        raise InputError(str(folder), "stopped while formats were put out", wanted, "run codesign deploy again")
     if not path.is_file():
         found = f"no report.json{_left(folder)}" if folder.is_dir() else "no such folder"
-        raise InputError(str(folder), found, "the directory of a finished build", "run: codesign build BUILD.toml")
+        raise InputError(str(folder), found, wanted, "run: codesign build BUILD.toml")
     try:
         report = json.loads(path.read_bytes())
     except ValueError as error:

@@ -1,14 +1,15 @@
 """A flow: an ordered list of passes with options, checked as a whole before anything runs."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast, get_origin, get_type_hints
+from typing import Any, cast
 
 from codesign import tools
 from codesign.errors import InputError, did_you_mean
 from codesign.passes import STAGES, Pass, lookup, registry, stage
+from codesign.setting import Setting, require_option, resolve_paths, targets
 from codesign.shipped import is_file, read_shipped, shipped_names, shipped_path
 from codesign.typed import parse
 
@@ -97,26 +98,6 @@ def _same_source(own: str, other: str, passes: Sequence[str]) -> bool:
     return first <= second
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One option from a build file or the command line.
-
-    Args:
-        key: ``stage.option``, for every pass of the stage that has it, or ``stage.method.option``; one entry of an
-            option that is a table by one more name, as in ``allocate.budgets.weight_bits``.
-        value: Its untyped value.
-        where: The file or flag it came from, for messages.
-        folder: What relative paths start from.
-        explicit: Whether it must apply; a build file may set options for flows that are not used now.
-    """
-
-    key: str
-    value: Any
-    where: str
-    folder: Path
-    explicit: bool = False
-
-
 def load_flow(name: str, folder: Path) -> Flow:
     """Read a flow by its shipped name, or by a path to a TOML file relative to ``folder``.
 
@@ -129,29 +110,8 @@ def load_flow(name: str, folder: Path) -> Flow:
         if step not in registry():
             raise InputError(f"flow {flow.name!r}, pass {step!r}", "no such pass", "", did_you_mean(step, registry()))
     for step, options in flow.options.items():
-        _resolve_paths(step, options, path.parent)
+        resolve_paths(step, options, path.parent)
     return flow
-
-
-def settings(table: Mapping[str, Any], where: str, folder: Path) -> list[Setting]:
-    """The settings of a build file's stage tables (``[allocate]`` or ``[load.torch]``).
-
-    Raises:
-        InputError: A table is not a stage's, or a key is not a table.
-    """
-    found: list[Setting] = []
-    for room, options in table.items():
-        if room not in STAGES:
-            raise InputError(where, f"unknown key {room!r}", "", did_you_mean(room, STAGES))
-        if not isinstance(options, dict):
-            raise InputError(where, f"{room} = {options!r}", f"a table of options: [{room}]")
-        for name, value in cast(dict[str, Any], options).items():
-            if isinstance(value, dict) and f"{room}.{name}" in registry():
-                inner = cast(dict[str, Any], value)
-                found += [Setting(f"{room}.{name}.{key}", item, where, folder) for key, item in inner.items()]
-            else:
-                found.append(Setting(f"{room}.{name}", value, where, folder))
-    return found
 
 
 def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> list[Pass]:
@@ -170,16 +130,16 @@ def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> l
         raise InputError(f"flow {flow.name!r}", f"passes {list(flow.passes)}", "at least one pass, and each only once")
     wheres = {(name, option): f"flow {flow.name!r}" for name in flow.passes for option in values[name]}
     for setting in given:
-        names, option, entry = _targets(setting, flow)
+        names, option, entry = targets(setting, flow)
         for name in names:
             if name in values:
                 one = {option: _with_entry(values[name].get(option, {}), entry, setting.value)}
-                _resolve_paths(name, one, setting.folder)
+                resolve_paths(name, one, setting.folder)
                 values[name].update(one)
                 wheres[name, option] = setting.where
             elif setting.explicit:
                 raise _not_there(setting, name, flow, given)
-            parse_names(name, option, setting.where)
+            require_option(name, option, setting.where)
     steps = [parse(lookup(name), values[name], partial(_place, wheres, name)) for name in flow.passes]
     _check_fields(steps, flow, present)
     for step in steps:
@@ -219,74 +179,6 @@ def _with_entry(before: Any, entry: str, value: Any) -> Any:
 def _place(wheres: Mapping[tuple[str, str], str], name: str, option: str) -> str:
     """Where an option was set, for messages."""
     return f"{wheres.get((name, option), 'build file')}, {name}"
-
-
-def parse_names(name: str, option: str, where: str) -> None:
-    """Refuse an option that a pass does not have.
-
-    Raises:
-        InputError: With the closest option's name.
-    """
-    known = _options(name)
-    if option not in known:
-        raise InputError(f"{where}, {name}", f"unknown option {option!r}", "", did_you_mean(option, known))
-
-
-def _targets(setting: Setting, flow: Flow) -> tuple[list[str], str, str]:
-    """What a setting's key means.
-
-    Returns:
-        The passes: one by name, or all of a stage that have the option; the option; and the entry of it, if it is a
-        table and one is named.
-    """
-    parts = setting.key.split(".")
-    if len(parts) < 2 or parts[0] not in STAGES:
-        hint = did_you_mean(parts[0], STAGES)
-        raise InputError(
-            f"{setting.where}, {setting.key}", "no such stage", f"stage.option or stage.method.option; {hint}"
-        )
-    named = ".".join(parts[:2])
-    if named in registry():
-        if len(parts) == 2:
-            raise InputError(f"{setting.where}, {setting.key}", "a pass, not an option", f"{setting.key}.OPTION")
-        return [named], parts[2], _entry([named], parts[2], parts[3:], setting)
-    option = parts[1]
-    methods = [name for name in flow.passes if stage(name) == parts[0]]
-    if not methods and not setting.explicit:  # a build file serves several flows
-        return [], option, ""
-    if not methods:
-        raise InputError(f"{setting.where}, {setting.key}", f"no pass of this stage in flow {flow.name!r}", "")
-    having = [name for name in methods if option in _options(name)]
-    if not having:
-        known = sorted({option for name in methods for option in _options(name)})
-        # With a further name, the middle one may have been meant as a pass.
-        passes = [name.split(".")[1] for name in registry() if stage(name) == parts[0]] if len(parts) > 2 else []
-        hint = did_you_mean(option, [*known, *passes])
-        raise InputError(f"{setting.where}, {', '.join(methods)}", f"unknown option {option!r}", "", hint)
-    return having, option, _entry(having, option, parts[2:], setting)
-
-
-def _entry(names: list[str], option: str, rest: list[str], setting: Setting) -> str:
-    """The entry of a table option that a key names; empty if it names the whole option.
-
-    Raises:
-        InputError: The option is no table.
-    """
-    for name in names:
-        if rest and option in _options(name) and get_origin(get_type_hints(lookup(name))[option]) is not dict:
-            raise InputError(f"{setting.where}, {setting.key}", f"{name}.{option} is one value", "no further name")
-    return ".".join(rest)
-
-
-def _options(name: str) -> list[str]:
-    return [item.name for item in fields(lookup(name))]  # type: ignore[arg-type]
-
-
-def _resolve_paths(name: str, values: dict[str, Any], folder: Path) -> None:
-    hints = get_type_hints(lookup(name))
-    for option, value in values.items():
-        if isinstance(value, str) and hints.get(option) in (Path, Path | None):
-            values[option] = str(folder / value)
 
 
 def _covered(name: str, there: Collection[str]) -> bool:

@@ -2,20 +2,19 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import codesign
 from codesign.directory import CACHE, DESIGN
 from codesign.engine import Fields
 from codesign.errors import InputError
-from codesign.flow import Setting
+from codesign.setting import Setting
 from codesign.store import Store, digest_json, read_json, write_whole
 from codesign.typed import adapter
 
 #: Version of the file: raised when a key is taken away or changes its meaning.
-SCHEMA = "codesign-design/1"
+SCHEMA = "codesign-design/2"
 
 
 @dataclass(frozen=True)
@@ -26,15 +25,11 @@ class Kept:
         fields: The design as JSON, its arrays and artifacts in the store.
         settings: What the build file says of formats.
         seed: The build's seed.
-        flow: Name of its flow.
-        version: Of codesign.
     """
 
     fields: Fields
     settings: Sequence[Setting] = ()
     seed: int = 0
-    flow: str = ""
-    version: str = field(default=codesign.__version__)
 
     def write(self, folder: Path) -> None:
         """Write it into a build directory, with the SHA-256 of itself."""

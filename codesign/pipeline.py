@@ -3,24 +3,22 @@
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from codesign import deployment
 from codesign.command import build_command
-from codesign.design import Dataset, Design, SplitName
+from codesign.design import Design
 from codesign.directory import note_left, opened, publish, withdraw
 from codesign.engine import Engine, Fields, Observer, PassRun, Quiet, decode, encode
 from codesign.errors import InputError, did_you_mean
-from codesign.flow import Flow, Setting, load_flow, plan, settings
+from codesign.flow import Flow, load_flow, plan
 from codesign.kept import Kept
+from codesign.load.data.arrays import Data
 from codesign.passes import Pass, Progress, stage
-from codesign.report._document import document
-from codesign.report._publish import publish_report
+from codesign.report.files.document import document
+from codesign.report.files.publish import publish_report
+from codesign.setting import Setting, seen_from, settings
 from codesign.shipped import read_toml
 from codesign.sources import versions
 from codesign.target import Target, load_target
@@ -56,73 +54,6 @@ class Noting:
         self.left = [name for name in self.left if name != step.name]
         note_left(self.folder, self.left)
         self.observer.finished(step, run)
-
-
-@dataclass(frozen=True)
-class Data:
-    """Arrays for ``build``.
-
-    Args:
-        inputs: ``[samples, ...]``, one array or one per network input.
-        labels: Class indices ``[samples]``; None if there are targets alone.
-        train, validation, test: First row and last-plus-one row of each split.
-        classes: Class names, in label order.
-        normalize: ``standard`` to shift and scale by the training split; ``inside`` to have the network do it;
-            ``none`` to leave the inputs as they are.
-        targets: Numbers ``[samples, outputs]`` that the network should give, for one trained with squared error;
-            ``inputs`` for the inputs after normalization (an autoencoder); None for a classifier.
-        train_classes: Names of the only classes that stay in the training and validation splits; empty for all.
-        formats: How the trigger sends the inputs, such as ``ufixed<12,10>``: one for each feature of the last axis,
-            inputs one after another, or one for all; none if that is not known. Arrays of integers are then words.
-    """
-
-    inputs: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
-    labels: npt.NDArray[Any] | None
-    train: tuple[int, int]
-    validation: tuple[int, int]
-    test: tuple[int, int]
-    classes: tuple[str, ...] = ()
-    normalize: Literal["standard", "inside", "none"] = "none"
-    targets: npt.NDArray[Any] | Literal["inputs"] | None = None
-    train_classes: tuple[str, ...] = ()
-    formats: tuple[str, ...] = ()
-
-    def dataset(self) -> Dataset:
-        """The data, checked.
-
-        Raises:
-            InputError: See ``codesign.load.npz``: the same checks.
-        """
-        from codesign.load._dataset import make_dataset
-
-        single = hasattr(self.inputs, "ndim")
-        arrays = [self.inputs] if single else list(self.inputs)
-        rows: dict[SplitName, tuple[int, int]] = {}
-        for name in ("train", "validation", "test"):
-            try:
-                start, stop = (index(row) for row in getattr(self, name))
-            except (TypeError, ValueError):
-                found = repr(getattr(self, name))
-                raise InputError(f"Data.{name}", found, "two whole numbers, (first, last + 1)") from None
-            rows[name] = start, stop
-        if self.normalize not in ("standard", "inside", "none"):
-            raise InputError("Data.normalize", repr(self.normalize), "'standard', 'inside' or 'none'")
-        named = {f"input {number}": np.asarray(array) for number, array in enumerate(arrays)}
-        if self.labels is None and self.targets is None:
-            raise InputError("Data", "neither labels nor targets", "what the network should give for each sample")
-        labels = np.zeros(len(arrays[0]), np.int64) if self.labels is None else np.asarray(self.labels)
-        targets = self.targets if self.targets is None or isinstance(self.targets, str) else np.asarray(self.targets)
-        classes = tuple(self.classes)
-        return make_dataset(
-            named,
-            labels,
-            rows,
-            classes,
-            self.normalize,
-            targets=targets,
-            train_classes=tuple(self.train_classes),
-            formats=tuple(self.formats),
-        )
 
 
 @dataclass(frozen=True)
@@ -203,13 +134,14 @@ def build_file(
         CodesignError: Bad input, a failing tool, a defect; the message says where and what to do.
     """
     request = _requested(path, target, flow, set_options, also)
+    there = [seen_from(setting, request.flow, path.parent) for setting in set_options]
     request = replace(
         request,
         out=out or request.out,
         seed=request.seed if seed is None else seed,
         until=until,
         force=force,
-        command=build_command(path, target, flow, set_options, seed, also),
+        command=build_command(path, target, flow, there, seed, also),
     )
     return _run(request, observer or Quiet())
 
@@ -344,7 +276,7 @@ def _run(request: _Request, observer: Observer) -> BuildResult:
         if "report" in fields:
             report = document(fields, runs, _environment(request, fields, steps))
             own = [setting for setting in request.settings if stage(setting.key) == deployment.STAGE]
-            Kept(fields, own, request.seed, request.flow.name).write(request.out)
+            Kept(fields, own, request.seed).write(request.out)
             publish_report(request.out, report)
             if formats:  # the build is finished, whatever becomes of them
                 made = deployment.make(request.out, engine, formats, fields, report)

@@ -1,5 +1,7 @@
 """Words that a project, or a name in it, must not be called: those of the languages, and files of the makers' own."""
 
+from collections.abc import Collection
+
 from codesign.errors import InputError
 from codesign.hdl.interface import HdlName
 
@@ -64,13 +66,18 @@ VHDL_KEYWORDS = frozenset(_VHDL.split()) | {
 ALKAID_MODULES = frozenset({"binop", "multiplier", "mux", "negative", "shift_adder", "ternary_adder"})
 
 
-def require_c_name(where: str, name: str) -> None:
-    """Refuse a project of hls4ml's, or an emulator, that C++ or other files of the project have no place for.
+def require_c_name(where: str, name: str, files: Collection[str] = ()) -> None:
+    """Refuse a name that C++ has no place for.
+
+    Args:
+        where: The option, for messages.
+        name: Of a project.
+        files: Names of files that the project has already.
 
     Raises:
         InputError: With what may be called so.
     """
-    _require(where, name, "a C identifier", name in CPP_WORDS | HLS4ML_FILES | EMULATOR_FILES)
+    _require(where, name, "a C identifier", name in CPP_WORDS or name in files)
 
 
 def require_hdl_name(where: str, name: str, language: HdlName) -> None:

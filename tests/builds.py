@@ -140,7 +140,7 @@ class Project:
     def library(self, *options: str, **more: Any) -> "BuildResult":
         """Build in this process, torch loaded once for all; ``options`` as ``key=value``, the value as JSON."""
         import codesign
-        from codesign.flow import Setting
+        from codesign.setting import Setting
 
         given = [Setting(key, json.loads(value), "test", self.folder) for key, value in (o.split("=") for o in options)]
         return codesign.build_file(self.file, self.out, set_options=given, **more)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codesign.allocate._counting import Each, count, templates
 from codesign.allocate.costs import Counted, Part, whole
+from codesign.allocate.counting.counts import Each, count, templates
 from codesign.fixed import Fixed
 from codesign.quantized import Quantized
 

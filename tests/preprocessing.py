@@ -15,8 +15,8 @@ from torch import nn
 from codesign.errors import InputError
 from codesign.fixed import Fixed
 from codesign.graph import Graph
-from codesign.load._dataset import make_dataset
 from codesign.load._numpy import Table
+from codesign.load.data.dataset import make_dataset
 from codesign.load.torch import graph_for
 from codesign.network import QuantizedNetwork
 from codesign.quantized import Quantized
@@ -125,7 +125,7 @@ def corners(fixed: Fixed, features: int) -> Words:
 
 def words_of(formats: tuple[str, ...], count: int, seed: int) -> Words:
     """Random words, and the corners."""
-    from codesign.load._formats import input_formats
+    from codesign.load.data.formats import input_formats
 
     features = len(formats)
     (fixed,) = input_formats("test", formats, {"x": np.zeros((1, features))})

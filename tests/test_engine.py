@@ -147,7 +147,7 @@ def test_the_target_counts_where_it_is_read(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("name", "module"),
-    [("finetune.qat", "codesign.finetune._train"), ("export.qonnx", "codesign.export._writer")],
+    [("finetune.qat", "codesign.finetune._train"), ("export.qonnx", "codesign.export.writers.qonnx")],
 )
 def test_a_source_file_counts_for_the_passes_that_import_it(
     name: str, module: str, project: Project, monkeypatch: pytest.MonkeyPatch
@@ -183,16 +183,16 @@ def test_an_edited_package_reruns_by_itself(tmp_path: Path) -> None:
     code = "import sys; from codesign.cli import main; main()"
     environment = {"PYTHONPATH": str(tmp_path / "code")}
     assert python(code, *project.arguments(), cwd=project.folder, environment=environment).code == 0
-    edited = tmp_path / "code" / "codesign" / "export" / "_writer.py"
+    edited = tmp_path / "code" / "codesign" / "export" / "writers" / "qonnx.py"
     edited.write_text(edited.read_text() + "# edited\n")
     outcome = python(code, *project.arguments(), cwd=project.folder, environment=environment)
     assert outcome.code == 0, outcome.err
     ran = {name: reason for name, (status, reason) in project.statuses().items() if status == "ran"}
-    module = "codesign.export._writer"
+    module = "codesign.export.writers.qonnx"
     importers = [name for name in QONNX_PASSES if module in sources.source_digests(f"codesign.{name}")]
     assert "export.qonnx" in importers
     assert ran == dict.fromkeys(importers, f"changed: source {module}")
-    assert "changed: source codesign.export._writer" in outcome.out
+    assert "changed: source codesign.export.writers.qonnx" in outcome.out
 
 
 # What a model file imports.
@@ -556,7 +556,7 @@ def test_the_order_of_a_collection_is_part_of_what_a_pass_depends_on() -> None:
     [
         ("codesign.transpile.rtl", "hdl/top.v.j2"),
         ("codesign.transpile.hls4ml", "transpile/nnet_codesign.h"),
-        ("codesign.estimate.resources", "estimate/fitted.json"),
+        ("codesign.estimate.resources", "model/fitted.json"),
     ],
 )
 def test_templates_and_data_count_as_sources(module: str, file: str) -> None:

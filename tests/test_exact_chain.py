@@ -11,12 +11,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 
-from codesign.export._writer import QONNX_DOMAIN, Writer
+from codesign.export.writers.qonnx import QONNX_DOMAIN, Writer
 from codesign.fixed import FLOAT32_BITS, FLOAT64_BITS, Codes, Fixed
 from codesign.network import exact_outputs, exact_type
 from codesign.quantized import Quantized
 from codesign.torch_forward import to_tensors
-from codesign.verify._hops import qonnx_outputs
+from codesign.verify.hops.representations import qonnx_outputs
 from tests.strategies import Layer, Network, Plan, build_network, exact_values, plans
 
 COUNT = 1000

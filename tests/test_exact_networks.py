@@ -10,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from torch import Tensor, nn
 
-from codesign.export._writer import Writer
+from codesign.export.writers.qonnx import Writer
 from codesign.fixed import FLOAT32_BITS, FLOAT64_BITS, Fixed
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module

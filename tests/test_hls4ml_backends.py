@@ -14,10 +14,10 @@ from codesign.load._fx import graph_from_module
 from codesign.network import QuantizedNetwork
 from codesign.quantized import Quantized
 from codesign.target import load_target
-from codesign.transpile._allowed import made_by, require_allowed
-from codesign.transpile._backends import BACKENDS, BackendName, IoType
+from codesign.transpile.firmware.allowed import made_by, require_allowed
+from codesign.transpile.firmware.backends import BACKENDS, BackendName, IoType
 from codesign.transpile.hls4ml import Hls4ml
-from codesign.verify._hops import why_not_compiled
+from codesign.verify.hops.representations import why_not_compiled
 from tests import strategies
 from tests.networks import Plan, build_network
 from tests.strategies import spread_values

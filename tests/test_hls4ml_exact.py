@@ -15,7 +15,7 @@ from codesign.store import Store
 from codesign.target import load_target
 from codesign.transpile._types import ap_type
 from codesign.transpile.hls4ml import Hls4ml
-from codesign.verify._hops import compare, hls4ml_outputs, output_shapes
+from codesign.verify.hops.representations import compare, hls4ml_outputs, output_shapes
 from tests.strategies import Layer, Network, Plan, build_network
 
 SIGNED, UNSIGNED = Fixed(True, 8, 3), Fixed(False, 7, 2)

@@ -16,10 +16,10 @@ from codesign.load._fx import graph_from_module
 from codesign.network import QuantizedNetwork
 from codesign.ops.op import Shape
 from codesign.quantized import Quantized
-from codesign.transpile._allowed import PARALLEL, require_allowed
-from codesign.transpile._backends import IoType
+from codesign.transpile.firmware.allowed import PARALLEL, require_allowed
+from codesign.transpile.firmware.backends import IoType
 from codesign.transpile.hls4ml import Hls4ml
-from codesign.verify._hops import compare, hls4ml_outputs, output_shapes
+from codesign.verify.hops.representations import compare, hls4ml_outputs, output_shapes
 from tests.networks import STAGES, Apply, Plan, Residual, build_network, drawn, last_axis
 from tests.strategies import spread_values
 from tests.test_hls4ml_exact import VITIS, converted

@@ -3,12 +3,12 @@
 from collections import defaultdict
 from pathlib import Path
 
-from codesign.export._writer import Writer
+from codesign.export.writers.qonnx import Writer
 from codesign.fixed import Fixed
 from codesign.ops import operations
 from codesign.ops.op import Rewritten
-from codesign.transpile._allowed import Bound, anything, made_by
-from codesign.transpile._backends import BACKENDS, BackendName, IoType
+from codesign.transpile.firmware.allowed import Bound, anything, made_by
+from codesign.transpile.firmware.backends import BACKENDS, BackendName, IoType
 from tests.networks import STAGES, Plan, build_network
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"

@@ -16,9 +16,10 @@ from codesign.design import COLLECTIONS, FIELDS, Artifact, Design, Measure
 from codesign.directory import opened
 from codesign.engine import Engine, Fields, encode
 from codesign.errors import CodesignError, ContractError, InputError
-from codesign.flow import Flow, Setting, load_flow, plan, settings
+from codesign.flow import Flow, load_flow, plan
 from codesign.passes import STAGES, Pass, lookup, registry
 from codesign.pipeline import Quiet
+from codesign.setting import Setting, settings
 from codesign.shipped import read_toml
 from codesign.target import load_target
 from tests.builds import lasting_folder, make, make_given, python

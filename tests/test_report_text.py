@@ -6,7 +6,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from codesign.report._document import markdown
+from codesign.report.files.document import markdown
 from tests.builds import finished
 
 

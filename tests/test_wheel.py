@@ -49,7 +49,7 @@ def test_every_file_of_the_package_is_inside(unpacked: Path) -> None:
     found = unpacked / "codesign"
     inside = {path.relative_to(found).as_posix() for path in found.rglob("*") if path.is_file()}
     shipped = {f"{kind}/{path.name}" for kind in ("flows", "targets") for path in (ROOT / kind).glob("*.toml")}
-    assert {"py.typed", "report/report.md.j2", "deploy/emulator_files/name.cpp.j2"} <= inside
+    assert {"py.typed", "report/files/report.md.j2", "deploy/emulator_files/name.cpp.j2"} <= inside
     assert shipped
     assert inside == wanted | shipped
 

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 from codesign import tools
+from codesign.deploy.bundle import Bundle
+from codesign.deploy.emulator import Emulator
 from codesign.errors import InputError, ToolError
 from codesign.hdl.alkaid import static_files
 from codesign.hdl.interface import SUFFIXES
+from codesign.hdl.verilator import QUIET, find_verilator
 from codesign.transpile._hls4ml import c_names
 from codesign.transpile.hls4ml import Hls4ml
 from codesign.transpile.rtl import Rtl
-from codesign.verify._verilator import QUIET, find_verilator
-from codesign.words import ALKAID_MODULES, CPP_KEYWORDS, CPP_WORDS, VERILOG_KEYWORDS, require_c_name
+from codesign.words import ALKAID_MODULES, CPP_KEYWORDS, CPP_WORDS, EMULATOR_FILES, HLS4ML_FILES, VERILOG_KEYWORDS
 
 #: What C++ headers of every project bring.
 HEADERS = "#include <cassert>\n#include <cerrno>\n#include <cstdio>\n#include <iostream>\n"
@@ -81,7 +83,13 @@ def test_modules_that_alkaid_brings() -> None:
         assert {path.stem for path in static_files(language)} == ALKAID_MODULES
 
 
-@pytest.mark.parametrize("name", ["emulator", "host"])
-def test_an_emulator_is_not_called_as_its_own_files(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(EMULATOR_FILES))
+def test_an_emulator_alone_is_not_called_as_its_own_files(name: str) -> None:
     with pytest.raises(InputError, match=f"{name}.*a name that the project has already"):
-        require_c_name("deploy.emulator, project", name)
+        Emulator(project=name)
+    assert {Hls4ml(project=name).project, Bundle(project=name).project} == {name}
+
+
+@pytest.mark.parametrize("name", sorted(HLS4ML_FILES))
+def test_files_of_hls4ml_are_in_the_way_of_its_own_projects_alone(name: str) -> None:
+    assert {Emulator(project=name).project, Bundle(project=name).project} == {name}

@@ -7,11 +7,11 @@ from math import prod
 
 import numpy as np
 
-from codesign.allocate._counting import Template, paths, templates
 from codesign.allocate._decisions import Choice
 from codesign.allocate._pieces import Piece
 from codesign.allocate._problem import Quantity, Sum, Term
 from codesign.allocate.costs import Activation, Cost
+from codesign.allocate.counting.counts import Template, paths, templates
 from codesign.graph import Graph
 
 #: Weights that are not zero, per output channel of a piece (or in all), by piece and bits.

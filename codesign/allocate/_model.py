@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 
 from codesign.allocate._cost_tables import CostTables, Nonzeros
-from codesign.allocate._counting import count
 from codesign.allocate._decisions import Choice
 from codesign.allocate._pieces import Piece
 from codesign.allocate._problem import BlackBox, Cost, Picks, Problem, Quantity, Sum, Term
 from codesign.allocate.costs import Cost as CostModel
+from codesign.allocate.counting.counts import count
 from codesign.design import Point
 from codesign.graph import Graph
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from codesign.allocate._counting import operations
 from codesign.allocate._decisions import Choice, decisions
 from codesign.allocate._losses import loss_table, nonzero_table
 from codesign.allocate._model import Model, make_model
 from codesign.allocate._pieces import Piece
 from codesign.allocate._widths import Rules
 from codesign.allocate.costs import Cost, Hardware, make_cost
+from codesign.allocate.counting.counts import operations
 from codesign.design import Design, Measurement, Point, Sensitivity
 from codesign.errors import InputError, did_you_mean
 from codesign.graph import Graph

@@ -15,8 +15,8 @@ from typing import Any
 from zlib import crc32
 
 from codesign.bundle.listing import MOST, MOST_MANIFEST, Listed, read_listing, require_names
-from codesign.deploy._manifest import MANIFEST
-from codesign.errors import InputError
+from codesign.deploy.format.manifest import MANIFEST
+from codesign.errors import ContractError, InputError
 
 #: Headers before a file and in the directory at the end, and the end itself.
 _LOCAL, _CENTRAL, _END = struct.Struct("<4s5H3L2H"), struct.Struct("<4s6H3L5H2L"), struct.Struct("<4s4H2LH")
@@ -62,19 +62,30 @@ def pack(files: Mapping[str, Path], archive: Path) -> None:
         archive: Its path.
 
     Raises:
-        InputError: It would be too large, or a name is none that an archive may hold.
+        InputError: It would be too large, or a name is none that an archive may hold: nothing that ``unpack`` refuses.
+        ContractError: The manifest does not list these files.
     """
+    where, manifest = str(archive), files[MANIFEST].read_bytes()
+    require_names(where, files.keys() - {MANIFEST})
+    if len(manifest) > MOST_MANIFEST:
+        found = f"a manifest of {len(manifest)} bytes"
+        raise InputError(where, found, f"{MOST_MANIFEST} at most", "leave formats of many files out")
+    listed = {MANIFEST: None} | {each.name: each for each in read_listing(where, manifest).files}
+    if listed.keys() != files.keys():
+        raise ContractError(
+            where, f"files {sorted(listed.keys() ^ files.keys())} in one of both", "those in the manifest"
+        )
     entries: list[_Entry] = []
-    require_names(str(archive), files.keys() - {MANIFEST})
+    size = _END.size
     with archive.open("wb") as out:
-        for name in (MANIFEST, *sorted(set(files) - {MANIFEST})):
+        for name, row in listed.items():
             content = files[name].read_bytes()
-            offset = entries[-1].next if entries else 0
-            entry = _Entry(name, crc32(content), len(content), content[:2] == b"#!", offset)
-            if entry.next > MOST:
-                raise InputError(
-                    str(archive), "too large for a bundle", f"{MOST} bytes at most", "bundle fewer vectors"
-                )
+            if row not in (None, Listed(name, hashlib.sha256(content).hexdigest(), len(content))):
+                raise ContractError(f"{where}, {name}", "another content than the manifest lists")
+            entry = _Entry(name, crc32(content), len(content), content[:2] == b"#!", entries[-1].next if entries else 0)
+            size += len(entry.local()) + len(content) + len(entry.central())
+            if size > MOST:
+                raise InputError(where, "too large for a bundle", f"{MOST} bytes at most", "bundle fewer vectors")
             out.write(entry.local() + content)
             entries.append(entry)
         out.write(b"".join(part for _, part in _directory(entries)))

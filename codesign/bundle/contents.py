@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from codesign.arrays import IntArray
 from codesign.bundle.archive import unpack
 from codesign.bundle.drift import Drift
-from codesign.deploy._manifest import MANIFEST, Tensor
+from codesign.deploy.format.manifest import MANIFEST, Tensor
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.typed import parse
@@ -34,6 +34,13 @@ class Vectors:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What the build's own checks came to."""
+
+    status: Literal["proven", "unproven"]
+
+
+@dataclass(frozen=True)
 class Contents:
     """A bundle.
 
@@ -51,7 +58,7 @@ class Contents:
         drift: What the whole test split gives.
         machine: What compiled libraries are for.
         seed: The build's.
-        proof: Its ``status`` and checks.
+        proof: Of the build.
     """
 
     inputs: tuple[Tensor, ...]
@@ -69,12 +76,12 @@ class Contents:
     drift: Drift
     machine: str
     seed: int
-    proof: dict[str, Any]
+    proof: Judged
 
     @property
     def proven(self) -> bool:
         """Whether no hop of the build differed."""
-        return self.proof.get("status") == "proven"
+        return self.proof.status == "proven"
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import onnx
 
 from codesign.arrays import FloatArray
-from codesign.deploy._manifest import Tensor
+from codesign.deploy.format.manifest import Tensor
 from codesign.fixed import Fixed, quantize
-from codesign.verify._evaluator import Float64, Watch, run_float64
+from codesign.verify.hops.float64 import Float64, Watch, in_float64
 
 #: Samples that are run at once: what lies between layers stays small.
 CHUNK = 4096
@@ -72,6 +72,14 @@ class Drift:
     inputs: tuple[Saturated, ...]
     layers: tuple[Saturated, ...]
 
+    def alike(self, other: "Drift") -> bool:
+        """Whether both are of the same tensors, with samples, so that one can be held beside the other."""
+        return self._form() == other._form()
+
+    def _form(self) -> object:
+        shifts = [(each.output, len(each.quantiles)) for each in self.shifts]
+        return self.samples > 0, shifts, [(each.name, each.values > 0) for each in (*self.inputs, *self.layers)]
+
 
 def drift(
     integers: Path, floats: Path, tensors: Sequence[Tensor], inputs: Sequence[FloatArray], decides: bool
@@ -93,14 +101,16 @@ def drift(
     wanted: dict[str, list[Float64]] = {}
     total, names = len(inputs[0]), {tensor.name for tensor in tensors}
     saturated = [_outside(x, tensor.fixed).reshape(total, -1).sum(0) for x, tensor in zip(inputs, tensors, strict=True)]
+    exact = in_float64(onnx.load_model_from_string(integers.read_bytes()), _counter(counts, names))
+    in_floats = in_float64(onnx.load_model_from_string(floats.read_bytes()))
     for start in range(0, total, CHUNK):
         part = {tensor.name: np.asarray(x[start : start + CHUNK]) for tensor, x in zip(tensors, inputs, strict=True)}
         coded = {
             name: quantize(x, tensor.fixed, "floor").real()
             for (name, x), tensor in zip(part.items(), tensors, strict=True)
         }
-        _gather(found, run_float64(onnx.load_model_from_string(integers.read_bytes()), coded, _counter(counts, names)))
-        _gather(wanted, run_float64(onnx.load_model_from_string(floats.read_bytes()), part))
+        _gather(found, exact(coded))
+        _gather(wanted, in_floats(part))
     whole = {name: np.concatenate(parts).reshape(total, -1) for name, parts in found.items()}
     beside = {name: np.concatenate(parts).reshape(total, -1) for name, parts in wanted.items()}
     same = sum(np.count_nonzero(whole[name].argmax(1) == beside[name].argmax(1)) for name in whole)

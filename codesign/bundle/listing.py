@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from codesign.deploy._manifest import MANIFEST, SCHEMA
+from codesign.deploy.format.manifest import MANIFEST, SCHEMA
 from codesign.errors import InputError
 
 #: The largest archive, well below what headers of 32 bits can say; the largest manifest; and the most files.

@@ -4,11 +4,11 @@ import platform
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from codesign import tools
 from codesign.bundle.contents import Opened
 from codesign.capture import output_to
 from codesign.design import Check
@@ -87,7 +87,7 @@ def _run(case: _Case, name: str, proof: Callable[[_Case], Check]) -> Check:
 
 def _qonnx(case: _Case) -> Check:
     """The QONNX file."""
-    from codesign.verify import _hops as hops
+    from codesign.verify.hops import representations as hops
 
     contents = case.bundle.contents
     reals = [codes.real() for codes in case.inputs]
@@ -104,10 +104,10 @@ def _hls4ml(case: _Case) -> Check:
 
     from codesign.passes import Context
     from codesign.store import Store
-    from codesign.transpile._backends import BACKENDS
-    from codesign.transpile._compile import Compilation, compile_project, compiler_of
-    from codesign.transpile._firmware import INTERFACE
-    from codesign.verify import _hops as hops
+    from codesign.transpile.firmware.backends import BACKENDS
+    from codesign.transpile.firmware.compile import Compilation, compile_project, compiler_of
+    from codesign.transpile.firmware.options import INTERFACE
+    from codesign.verify.hops import representations as hops
 
     folder = case.project("hls4ml")
     backend = json.loads((folder / INTERFACE).read_text())["made_for"].partition(",")[0]
@@ -129,10 +129,10 @@ def _hls4ml(case: _Case) -> Check:
 
 def _rtl(case: _Case) -> Check:
     """The RTL, cycle by cycle."""
-    from codesign.hdl.ghdl import GHDL, as_verilog
+    from codesign.hdl.ghdl import as_verilog, why_not_simulated
     from codesign.hdl.interface import Interface
-    from codesign.verify._play import play
-    from codesign.verify._verilator import compile_player, find_verilator
+    from codesign.hdl.play import play
+    from codesign.hdl.verilator import compile_player, find_verilator
 
     folder, log = case.project("rtl"), case.work / "rtl.log"
     try:
@@ -142,8 +142,8 @@ def _rtl(case: _Case) -> Check:
     if shutil.which(COMPILER) is None:
         return case.not_checked("rtl", f"no {COMPILER} on PATH")
     written = Interface.read(folder)
-    if written.language == "vhdl" and shutil.which(GHDL) is None:
-        return case.not_checked("rtl", "VHDL is simulated through GHDL, which is not on PATH")
+    if why := why_not_simulated(written):
+        return case.not_checked("rtl", why)
     interface = as_verilog(written, folder, log, TIMEOUT_S)
     player = compile_player(verilator, interface, folder, COMPILER, log, TIMEOUT_S)
     found = play(player, interface, case.inputs, case.wanted, case.bundle.contents.seed, log, TIMEOUT_S)
@@ -154,9 +154,9 @@ def _rtl(case: _Case) -> Check:
 def _emulator(case: _Case) -> Check:
     """The emulator library, as it is."""
     import json
-    import sys
 
-    from codesign.deploy._manifest import MANIFEST
+    from codesign.deploy.format.manifest import MANIFEST
+    from codesign.verify.hops.emulator import emulator_mismatches
 
     contents = case.bundle.contents
     if platform.machine() != contents.machine:
@@ -166,18 +166,12 @@ def _emulator(case: _Case) -> Check:
     count = len(case.inputs[0].values)
     codes = np.concatenate([x.values.reshape(count, -1) for x in case.inputs], 1)
     reals = np.concatenate([x.real().reshape(count, -1) for x in case.inputs], 1).astype(np.float32)
-    given, found = case.work / "emulator_in.npz", case.work / "emulator_out.npz"
-    np.savez(given, allow_pickle=False, reals=reals, codes=codes)
-    library = folder / Path(manifest["library"]).name
-    command = [sys.executable, "-m", "codesign.deploy._play", library, manifest["name"], given, found]
-    tools.run(command, folder, case.work / "emulator.log", TIMEOUT_S, tools.python_path())
-    pairs = zip(case.wanted, manifest["outputs"], strict=True)
-    wanted = [codes.align(tensor["fractions"][0]) for codes, tensor in pairs]
-    integers = np.concatenate([each.values.reshape(count, -1) for each in wanted], 1)
-    numbers = np.concatenate([each.real().reshape(count, -1) for each in wanted], 1).astype(np.float32)
-    with np.load(found, allow_pickle=False) as outputs:
-        differs = (outputs["codes"] != integers) | (outputs["reals"] != numbers)
-    return case.checked("emulator", int(np.count_nonzero(differs.any(1))), "the library inside, reals and codes")
+    pairs = list(zip(case.wanted, manifest["outputs"], strict=True))
+    wanted = [codes.align(tensor["fractions"][0]).values.reshape(count, -1) for codes, tensor in pairs]
+    steps = [2.0 ** -tensor["fractions"][0] for _, tensor in pairs for _ in range(prod(tensor["shape"]))]
+    library, name = folder / Path(manifest["library"]).name, manifest["name"]
+    wrong = emulator_mismatches(library, name, (reals, codes), np.concatenate(wanted, 1), steps, case.work)
+    return case.checked("emulator", wrong, "the library inside, reals and codes")
 
 
 #: Artifacts with proofs of their build that are not run again.

@@ -10,9 +10,10 @@ from codesign.bundle.contents import Contents, Opened, opened
 from codesign.bundle.data import read_inputs
 from codesign.bundle.drift import Drift, drift
 from codesign.bundle.proofs import prove
+from codesign.deploy.format.manifest import MANIFEST
 from codesign.design import Check
 from codesign.errors import CodesignError, InputError
-from codesign.report._document import document_check
+from codesign.report.files.document import document_check
 from codesign.store import digest_file
 
 
@@ -48,7 +49,7 @@ class Verified:
             "bundle": str(self.bundle),
             "sha256": self.sha256,
             "files": self.files,
-            "proof": self.contents.proof["status"],
+            "proof": self.contents.proof.status,
             "failures": self.failures,
             "checks": [document_check(vars(check)) for check in self.checks],
             "drift": None if self.drift is None else {"data": asdict(self.drift), "test": asdict(self.contents.drift)},
@@ -89,4 +90,7 @@ def _verified(bundle: Path, digest: str, found: Opened, data: Path | None, work:
     if inputs is not None:
         network, floats = found.path(contents.network), found.path(contents.float_network)
         given = drift(network, floats, contents.inputs, inputs, contents.decides)
+        if not given.alike(contents.drift):
+            found_there = "a test split of no samples, or of other tensors than the networks have"
+            raise InputError(f"{bundle}, {MANIFEST}, drift", found_there, "what codesign deploy put into it")
     return Verified(bundle, digest, found.files, contents, tuple(checks), given)

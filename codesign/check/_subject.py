@@ -12,13 +12,13 @@ from codesign.design import Design
 from codesign.errors import CodesignError, InputError, ToolError
 from codesign.given import Quantizer
 from codesign.graph import Graph
-from codesign.load._onnx_ends import network_inputs, network_output
-from codesign.load._onnx_file import OnnxFile
-from codesign.load._onnx_order import needed_nodes
+from codesign.load.onnx_files.ends import network_inputs, network_output
+from codesign.load.onnx_files.file import OnnxFile
+from codesign.load.onnx_files.order import needed_nodes
 from codesign.passes import Context, Pass, stage, to_ask
 from codesign.store import Store
 from codesign.target import Target
-from codesign.transpile._firmware import Firmware
+from codesign.transpile.firmware.options import Firmware
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Subject:
         Raises:
             InputError: It can't be parsed at all.
         """
-        from codesign.load._onnx_import import Importer
-        from codesign.load._onnx_settle import settle
+        from codesign.load.onnx_files.importer import Importer
+        from codesign.load.onnx_files.settle import settle
 
         file = OnnxFile.read(path)
         subject = cls(target, file, output=output, firmware=Firmware())

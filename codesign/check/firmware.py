@@ -15,7 +15,7 @@ class Firmware(Rule):
 
     def findings(self, subject: Subject) -> Iterator[Finding]:
         """One per layer."""
-        from codesign.transpile._allowed import refusals
+        from codesign.transpile.firmware.allowed import refusals
 
         asked = subject.firmware
         if asked is None or subject.graph is None:

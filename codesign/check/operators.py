@@ -13,8 +13,8 @@ class Operators(Rule):
 
     def findings(self, subject: Subject) -> Iterator[Finding]:
         """One per node."""
-        from codesign.load._onnx_file import label
-        from codesign.load._onnx_import import check_operator
+        from codesign.load.onnx_files.file import label
+        from codesign.load.onnx_files.importer import check_operator
 
         for node in subject.nodes:
             try:

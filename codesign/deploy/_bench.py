@@ -1,16 +1,16 @@
 """A core's test bench, compiled and run on the test split."""
 
-import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from codesign.deploy._stream import StreamCore, stream
 from codesign.design import Check, Design
-from codesign.hdl.ghdl import GHDL, as_verilog
+from codesign.hdl.ghdl import as_verilog, why_not_simulated
 from codesign.hdl.interface import Interface
+from codesign.hdl.play import play
+from codesign.hdl.verilator import compile_bench, compile_player, find_verilator
 from codesign.passes import Context
-from codesign.verify._play import play
-from codesign.verify._verilator import compile_bench, compile_player, find_verilator
 
 
 class Options(Protocol):
@@ -49,8 +49,8 @@ def run_bench(
         Events that come out as other integers, not at all, in another order, or too often. Breaches of the streams'
         protocol count too.
     """
-    if interface.language == "vhdl" and shutil.which(GHDL) is None:
-        return Check("numpy", "ip", 0, 0, "not_checked", "VHDL is simulated through GHDL, which is not on PATH")
+    if why := why_not_simulated(interface):
+        return Check("numpy", "ip", 0, 0, "not_checked", why)
     verilator, quantized, log = find_verilator(), design.quantized, context.work / "ip.log"
     codes = quantized.encode([x[: options.events or None] for x in design.dataset.split("test").inputs])
     values = quantized.run(codes)
@@ -67,6 +67,7 @@ def run_bench(
             f"fixed latency, {found.latency} cycles, pauses and resets, {found.cycles} cycles",
         )
     else:
+        core = replace(core, interface=own)  # GHDL may give the top module its name in another case
         (project / core.file).write_text(core.verilog())
         player = compile_bench(
             verilator, core.name, (*own.files, core.file), core.bench(), project, options.compiler, log,

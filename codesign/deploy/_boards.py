@@ -60,10 +60,6 @@ class Board:
             rows[key] = self.rows[key]
         return Board(self.links, rows, self.name if form == "EMPv2" else "CMSSW")
 
-    def same(self, other: "Board") -> bool:
-        """Whether links and all frames are the same."""
-        return self.links == other.links and np.array_equal(self.rows, other.rows)
-
 
 def written(board: Board, form: FormatName) -> str:
     """The text of a board's frames."""

@@ -1,6 +1,5 @@
 """An emulator beside the reference: the test set that lies with it, and the integers of the compiled library."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,14 +12,13 @@ from codesign.deploy._library import Library
 from codesign.design import Check
 from codesign.passes import Context
 from codesign.quantized import Quantized
-from codesign.verify._corners import corners
+from codesign.verify.hops.corners import corners
+from codesign.verify.hops.emulator import emulator_mismatches
 
 #: Test samples that are scaled until they leave the input formats, and by what power of two.
 SATURATED, SCALE = 1024, 6
 #: What may be scaled by it.
 LARGEST = float(np.finfo(np.float32).max) / 2**SCALE
-#: Longest time that the whole set may take.
-TIMEOUT_S = 3600.0
 
 
 def expected(library: Library, quantized: Quantized, inputs: Sequence[FloatArray]) -> tuple[IntArray, IntArray]:
@@ -72,12 +70,7 @@ def compared(
         large = np.ldexp(np.clip(x[:SATURATED], -LARGEST, LARGEST), SCALE)
         inputs.append(np.concatenate([x, large, end.real()]).astype(np.float32))
     codes, wanted = expected(library, quantized, inputs)
-    given, found = (context.work.resolve() / f"{name}.npz" for name in ("inputs", "outputs"))
-    np.savez(given, allow_pickle=False, reals=flat(inputs), codes=codes)
-    command = [sys.executable, "-m", "codesign.deploy._play", (folder / library.file).resolve(), library.name]
-    tools.run([*command, given, found], folder, context.work / "emulator.log", TIMEOUT_S, tools.python_path())
-    with np.load(found, allow_pickle=False) as outputs:
-        differs = (outputs["codes"] != wanted) | (outputs["reals"] != (wanted * library.steps()).astype(np.float32))
-    count = int(np.count_nonzero(differs.any(1)))
+    given = (flat(inputs), codes)
+    count = emulator_mismatches(folder / library.file, library.name, given, wanted, library.steps(), context.work)
     detail = f"C++17, {tools.version(compiler)}, reals and codes"
     return Check("numpy", "emulator", len(wanted), count, "differs" if count else "exact", detail)

@@ -12,21 +12,21 @@ import onnx
 from codesign.arrays import IntArray
 from codesign.bundle.contents import Vectors
 from codesign.bundle.drift import Drift, drift
-from codesign.deploy._licences import parts_of
-from codesign.deploy._manifest import MANIFEST, Manifest, Tensor
-from codesign.deploy._proof import Proof
+from codesign.deploy._licenses import parts_of
+from codesign.deploy.format.manifest import MANIFEST, Manifest, Tensor
+from codesign.deploy.format.proof import Proof
 from codesign.design import Design
 from codesign.directory import REPORT_HTML, REPORT_JSON, REPORT_MD
 from codesign.engine import encode
-from codesign.export._float import FloatWriter
+from codesign.export.writers.float_network import FloatWriter
 from codesign.passes import Context
-from codesign.report._document import document, markdown
-from codesign.report._page import page
-from codesign.report._update import with_checks
+from codesign.report.files.document import document, markdown
+from codesign.report.files.page import page
+from codesign.report.files.update import with_checks
 from codesign.sources import versions
 from codesign.store import digest_file
 from codesign.typed import adapter
-from codesign.verify._corners import corners
+from codesign.verify.hops.corners import corners
 
 #: The float network, and the folder of test vectors.
 FLOAT, VECTORS = "float.onnx", "vectors"
@@ -98,7 +98,7 @@ def described(
     design: Design, context: Context, gathered: Gathered, proof: Proof, project: str, version: int
 ) -> Manifest:
     """The manifest of a bundle; docs/reference/bundle.md says what its keys are."""
-    dataset, given = design.dataset, design.report["input"]
+    dataset = design.dataset
     times = [{"name": name, **asdict(item)} for name, item in sorted(design.measures.items()) if name.endswith(WHEN)]
     more = {
         "arrays": list(dataset.names),
@@ -121,10 +121,8 @@ def described(
             for name, path in sorted(gathered.files.items())
         },
     }
-    return Manifest(
-        "deploy.bundle", project, version, gathered.inputs, gathered.outputs, given["normalization"], given["classes"],
-        proof, parts_of(gathered.files), more,
-    )  # fmt: skip
+    step, tensors = ("deploy.bundle", project, version), (gathered.inputs, gathered.outputs)
+    return Manifest.of(design.report, step, tensors, proof, parts_of(gathered.files), more)
 
 
 def _artifacts(design: Design, context: Context) -> dict[str, Path]:

@@ -10,9 +10,9 @@ import numpy as np
 
 import codesign
 from codesign.deploy._kernel import LENGTH, kernel
-from codesign.deploy._manifest import Manifest
 from codesign.deploy._program import Program
 from codesign.deploy._vectors import NARROW, WIDE
+from codesign.deploy.format.manifest import Manifest
 from codesign.fixed import Fixed
 from codesign.hdl.circuit import Circuit
 from codesign.templates import filled

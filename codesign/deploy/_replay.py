@@ -1,6 +1,5 @@
 """Frames of pattern files, played on the simulated Verilog between links."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,8 @@ from codesign.deploy._wrapper import Wrapper
 from codesign.design import Check
 from codesign.errors import ToolError
 from codesign.hdl.cycles import Bytes
-from codesign.hdl.ghdl import GHDL, as_verilog
-from codesign.verify._verilator import compile_player, find_verilator
+from codesign.hdl.ghdl import as_verilog, why_not_simulated
+from codesign.hdl.verilator import compile_player, find_verilator
 
 #: Cycles of reset before each file.
 RESET = 4
@@ -107,8 +106,8 @@ def replayed(
     Returns:
         Events with any frame that is not as it was meant, or does not come; packets without an event count too.
     """
-    if wrapper.interface.language == "vhdl" and shutil.which(GHDL) is None:
-        return Check("numpy", "patterns", 0, 0, "not_checked", "VHDL is simulated through GHDL, which is not on PATH")
+    if why := why_not_simulated(wrapper.interface):
+        return Check("numpy", "patterns", 0, 0, "not_checked", why)
     verilator = find_verilator()
     found = replace(wrapper, interface=as_verilog(wrapper.interface, project, log, timeout_s))
     player = compile_player(verilator, found.write(project), project, compiler, log, timeout_s)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from codesign.deploy._format import Format
-from codesign.deploy._proof import Proof
+from codesign.deploy.format.base import Format
+from codesign.deploy.format.proof import Proof
 from codesign.design import Artifact, Design
-from codesign.errors import InputError
 from codesign.passes import Context
 from codesign.sources import ENVIRONMENT
 from codesign.words import require_c_name
@@ -42,14 +41,11 @@ class Bundle(Format):
 
     def __post_init__(self) -> None:
         require_c_name(f"{self.name}, project", self.project)
-        if self.version < 0:
-            raise InputError(f"{self.name}, version", f"{self.version}", "0 or more")
-        if self.vectors < 0:
-            raise InputError(f"{self.name}, vectors", f"{self.vectors}", "1 or more, or 0 for the whole test split")
+        self.require_least(version=0, vectors=0)
 
     def files(self) -> tuple[Path, ...]:
         """What the page of the report is made of."""
-        from codesign.report._page import PAGE
+        from codesign.report.files.page import PAGE
 
         return tuple(sorted(path for path in PAGE.rglob("*") if path.is_file()))
 

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from codesign.deploy._format import Format
-from codesign.deploy._manifest import Manifest, Part, Tensor
-from codesign.deploy._proof import Proof
+from codesign.deploy.format.base import Format
+from codesign.deploy.format.manifest import Manifest, Part, Tensor
+from codesign.deploy.format.proof import Proof
 from codesign.design import Artifact, Check, Design
-from codesign.errors import InputError
 from codesign.hdl.guard import alkaid_runs, require_alkaid
 from codesign.passes import Context
 from codesign.tools import require_time
-from codesign.words import require_c_name
+from codesign.words import EMULATOR_FILES, require_c_name
 
 if TYPE_CHECKING:
     from codesign.deploy._library import Library
@@ -56,9 +55,8 @@ class Emulator(Format):
     seeded: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require_c_name(f"{self.name}, project", self.project)
-        if self.version < 0:
-            raise InputError(f"{self.name}, version", f"{self.version}", "0 or more")
+        require_c_name(f"{self.name}, project", self.project, EMULATOR_FILES)
+        self.require_least(version=0)
         require_time(f"{self.name}, timeout_s", self.timeout_s)
         require_alkaid(self.name)
 
@@ -108,15 +106,12 @@ class Emulator(Format):
         return {"artifacts": {"emulator": Artifact("emulator", digest, folder=True)}, "checks": checks}
 
     def _manifest(self, design: Design, library: "Library", proof: Proof) -> Manifest:
-        given, shapes = design.report["input"], library.shapes
         inputs, outputs = (
-            [Tensor.of(name, shapes[name], fixed) for name, fixed in formats.items()]
+            [Tensor.of(name, library.shapes[name], fixed) for name, fixed in formats.items()]
             for formats in (library.circuit.inputs, library.circuit.outputs)
         )
         exact = all(int(fixed.width) <= 24 + bool(fixed.signed) for fixed in library.circuit.outputs.values())
         more = {"library": library.file, "symbols": ["create_model", "destroy_model", *library.symbols]}
         more |= {"outputs_exact_in_float32": exact}
-        return Manifest(
-            self.name, self.project, self.version, inputs, outputs, given["normalization"], given["classes"], proof,
-            PARTS, more,
-        )  # fmt: skip
+        step = (self.name, self.project, self.version)
+        return Manifest.of(design.report, step, (inputs, outputs), proof, PARTS, more)

@@ -2,23 +2,23 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from codesign.deploy._format import Format
-from codesign.deploy._manifest import Manifest, Part, Tensor
-from codesign.deploy._proof import Proof
 from codesign.deploy._stream import FILES, StreamCore
+from codesign.deploy.format.base import Format
+from codesign.deploy.format.manifest import Manifest, Part, Tensor, tensors_of
+from codesign.deploy.format.proof import Proof
 from codesign.design import Artifact, Check, Design
 from codesign.errors import InputError
 from codesign.hdl.interface import Interface
 from codesign.passes import Context
-from codesign.synthesize._hls4ml_project import function_for, hls4ml_config
-from codesign.synthesize._tcl import tcl
+from codesign.tcl import tcl
 from codesign.templates import filled
 from codesign.tools import require_time
-from codesign.transpile._backends import BACKENDS
+from codesign.transpile.firmware.backends import BACKENDS
+from codesign.transpile.firmware.project import function_for, hls4ml_config
 
 #: What is inside beside the network.
 OWN = Part("templates of the modules, scripts and constraints", "Apache-2.0", "the codesign authors")
@@ -61,9 +61,7 @@ class Ip(Format):
             raise InputError(f"{self.name}, beat_bits", f"{self.beat_bits}", "whole bytes, such as 64; or 0")
         if self.beat_bits and self.form != "axi4_stream":
             raise InputError(f"{self.name}, beat_bits", f"{self.beat_bits} for {self.form!r}", "0: it has no beats")
-        for option in ("version", "events"):
-            if getattr(self, option) < 0:
-                raise InputError(f"{self.name}, {option}", f"{getattr(self, option)}", "0 or more")
+        self.require_least(version=0, events=0)
 
     def files(self) -> tuple[Path, ...]:
         """The templates."""
@@ -76,7 +74,7 @@ class Ip(Format):
     def versions(self) -> Mapping[str, str]:
         """Verilator, and GHDL, which VHDL needs."""
         from codesign.hdl.ghdl import ghdl_version
-        from codesign.verify._verilator import VERILATOR
+        from codesign.hdl.verilator import VERILATOR
 
         return {VERILATOR.name: VERILATOR.find().said, **ghdl_version()}
 
@@ -93,7 +91,8 @@ class Ip(Format):
                 made = self._hls(design, folder)
             checks = {"numpy->ip": made.check}
             proof = Proof.of({**design.checks, **checks}, self.name, self.allow_unproven)
-            self._manifest(design, made, proof).write(folder)
+            step = (self.name, made.name, self.version)
+            Manifest.of(design.report, step, made.tensors, proof, made.parts, made.more).write(folder)
             digest = context.store.put_folder(folder)
         return {"artifacts": {"ip": Artifact("ip", digest, folder=True)}, "checks": checks}
 
@@ -102,8 +101,6 @@ class Ip(Format):
         from codesign.deploy._bench import run_bench
 
         interface, target = Interface.read(folder), design.target
-        if interface.language == "vhdl":  # which does not tell upper case from lower, as the Verilog around it does
-            interface = replace(interface, top=interface.top.lower())
         core = StreamCore.of(interface, self.beat_bits) if self.form == "axi4_stream" else None
         top, clock = (core.name, "aclk") if core else (interface.top, "clk")
         files = list(interface.files)
@@ -135,11 +132,7 @@ class Ip(Format):
                 side: {"tdata_bits": way.width, "beats": way.beats, "bits": way.size}
                 for side, way in (("s_axis", core.inputs), ("m_axis", core.outputs))
             }
-        inputs, outputs = (
-            [Tensor.of(port.tensor, port.shape, port.fixed) for port in ports]
-            for ports in (interface.inputs, interface.outputs)
-        )
-        return _Made(check, interface.top, inputs, outputs, RTL_PARTS, more)
+        return _Made(check, interface.top, tensors_of(interface), RTL_PARTS, more)
 
     def _hls(self, design: Design, folder: Path) -> "_Made":
         """The project of hls4ml's with a script that exports it."""
@@ -151,14 +144,7 @@ class Ip(Format):
         shapes = quantized.graph.inputs
         inputs = [Tensor.of(name, shape, quantized.formats[name]) for name, shape in shapes.items()]
         more = {"form": "hls", "top": top, "packaging": "export.tcl", "outputs_in": "firmware/defines.h, result_t"}
-        return _Made(check, top, inputs, [], HLS_PARTS, more)
-
-    def _manifest(self, design: Design, made: "_Made", proof: Proof) -> Manifest:
-        given = design.report["input"]
-        return Manifest(
-            self.name, made.name, self.version, made.inputs, made.outputs, given["normalization"], given["classes"],
-            proof, made.parts, made.more,
-        )  # fmt: skip
+        return _Made(check, top, (inputs, []), HLS_PARTS, more)
 
 
 @dataclass(frozen=True)
@@ -167,7 +153,6 @@ class _Made:
 
     check: Check
     name: str
-    inputs: list[Tensor]
-    outputs: list[Tensor]
+    tensors: tuple[list[Tensor], list[Tensor]]
     parts: tuple[Part, ...]
     more: Mapping[str, object]

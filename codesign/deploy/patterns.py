@@ -1,18 +1,18 @@
 """`deploy.patterns`: test vectors for a board's links, in and out, in the text formats of CMS's DemonstratorTools."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from codesign.deploy._boards import FormatName
-from codesign.deploy._format import Format
 from codesign.deploy._links import LinkMap, Side
-from codesign.deploy._manifest import Manifest, Part, Tensor
-from codesign.deploy._proof import Proof
 from codesign.deploy._wrapper import TEMPLATE, Wrapper
+from codesign.deploy.format.base import Format
+from codesign.deploy.format.manifest import Manifest, Part, tensors_of
+from codesign.deploy.format.proof import Proof
 from codesign.design import Allocation, Artifact, Design
 from codesign.errors import InputError
 from codesign.hdl.interface import Interface, Port
@@ -60,9 +60,7 @@ class Patterns(Format):
         require_time(f"{self.name}, timeout_s", self.timeout_s)
         if not self.formats:
             raise InputError(f"{self.name}, formats", "none", ", ".join(FORMATS))
-        for option, least in (("events", 0), ("frames_per_file", 1)):
-            if getattr(self, option) < least:
-                raise InputError(f"{self.name}, {option}", f"{getattr(self, option)}", f"{least} or more")
+        self.require_least(events=0, frames_per_file=1)
         if not (self.board.isascii() and self.board.isprintable() and self.board.strip() == self.board):
             raise InputError(f"{self.name}, board", repr(self.board), "printable ASCII, no blanks around it")
 
@@ -77,7 +75,7 @@ class Patterns(Format):
     def versions(self) -> Mapping[str, str]:
         """Verilator, and GHDL, which VHDL needs."""
         from codesign.hdl.ghdl import ghdl_version
-        from codesign.verify._verilator import VERILATOR
+        from codesign.hdl.verilator import VERILATOR
 
         return {VERILATOR.name: VERILATOR.find().said, **ghdl_version()}
 
@@ -102,8 +100,6 @@ class Patterns(Format):
             project, folder = scratch / "project", scratch / "patterns"
             context.store.take_out(design.artifacts["rtl"].digest, project, folder=True)
             interface = Interface.read(project)
-            if interface.language == "vhdl":  # which does not tell upper case from lower, as the Verilog around it does
-                interface = replace(interface, top=interface.top.lower())
             wrapper = self._wrapper(design, interface)
             test = [x[: self.events or None] for x in design.dataset.split("test").inputs]
             context.progress("patterns: writing", 0, 2)
@@ -149,11 +145,7 @@ class Patterns(Format):
         )
 
     def _manifest(self, design: Design, wrapper: Wrapper, files: int, proof: Proof) -> Manifest:
-        given, interface = design.report["input"], wrapper.interface
-        inputs, outputs = (
-            [Tensor.of(port.tensor, port.shape, port.fixed) for port in ports]
-            for ports in (interface.inputs, interface.outputs)
-        )
+        interface = wrapper.interface
         more = {
             "module": wrapper.name,
             "formats": self.formats,
@@ -163,9 +155,7 @@ class Patterns(Format):
             "latency_cycles": interface.stages,
             "links": asdict(wrapper.plan),
         }
-        return Manifest(
-            self.name, interface.top, 1, inputs, outputs, given["normalization"], given["classes"], proof, PARTS, more,
-        )  # fmt: skip
+        return Manifest.of(design.report, (self.name, interface.top, 1), tensors_of(interface), proof, PARTS, more)
 
 
 def _width(known: Allocation, tensor: str) -> int:

@@ -28,9 +28,9 @@ class Resources(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Count terms, multiply by what was fitted."""
-        from codesign.estimate._fit import read_fit
-        from codesign.estimate._model import estimate
-        from codesign.estimate._terms import left_out
+        from codesign.estimate.model.fit import read_fit
+        from codesign.estimate.model.hardware import estimate
+        from codesign.estimate.model.terms import left_out
         from codesign.hdl.families import family_of
 
         fit, target = read_fit(), design.target

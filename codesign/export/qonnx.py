@@ -25,7 +25,7 @@ class Qonnx(Pass):
         """Write, and let onnx's own checker read it."""
         import onnx
 
-        from codesign.export._writer import Writer
+        from codesign.export.writers.qonnx import Writer
 
         model = Writer(design.quantized).write()
         onnx.checker.check_model(model)  # pyright: ignore[reportUnknownMemberType]

@@ -88,7 +88,7 @@ def require_small(graph: Graph, most_products: int, where: str) -> None:
     Raises:
         InputError: Says which layer has most of them.
     """
-    from codesign.estimate._model import estimate_graph
+    from codesign.estimate.model.hardware import estimate_graph
 
     shapes = graph.shapes()
     products = {

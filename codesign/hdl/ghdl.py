@@ -20,6 +20,13 @@ def ghdl_version() -> dict[str, str]:
     return {"GHDL": tools.version(GHDL) if shutil.which(GHDL) else "not on PATH"}
 
 
+def why_not_simulated(interface: Interface) -> str:
+    """Why a project cannot be simulated here; empty if it can."""
+    if interface.language == "verilog" or shutil.which(GHDL):
+        return ""
+    return "VHDL is simulated through GHDL, which is not on PATH"
+
+
 def as_verilog(interface: Interface, project: Path, log: Path, timeout_s: float) -> Interface:
     """A project whose files are Verilog: as it is, or by GHDL's synthesis of VHDL.
 

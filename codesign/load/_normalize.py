@@ -11,8 +11,8 @@ from codesign.design import Dataset
 from codesign.errors import ContractError
 from codesign.fixed import Fixed
 from codesign.graph import Graph, Node
-from codesign.ops._dyadic import Dyadics
 from codesign.ops.affine import Affine
+from codesign.ops.dyadic import Dyadics
 from codesign.ops.remainder import Remainder
 
 

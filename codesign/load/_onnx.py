@@ -6,11 +6,11 @@ import torch
 from codesign.design import Dataset
 from codesign.errors import InputError
 from codesign.load._conversion import FLIPS, SAMPLES, difference, samples
-from codesign.load._onnx_ends import network_inputs, network_output
-from codesign.load._onnx_file import OnnxFile
-from codesign.load._onnx_import import Importer
-from codesign.load._onnx_reference import reference_outputs
-from codesign.load._onnx_settle import Settled, settle, without_offsets
+from codesign.load.onnx_files.ends import network_inputs, network_output
+from codesign.load.onnx_files.file import OnnxFile
+from codesign.load.onnx_files.importer import Importer
+from codesign.load.onnx_files.reference import reference_outputs
+from codesign.load.onnx_files.settle import Settled, settle, without_offsets
 from codesign.ops.softmax import Tables
 
 #: onnx's reference, which runs files with quantizers, is slow.

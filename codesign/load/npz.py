@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from codesign.design import Dataset, Design
 from codesign.errors import InputError
-from codesign.load._dataset import make_dataset
+from codesign.load.data.dataset import make_dataset
 from codesign.passes import Context, Pass
 
 

@@ -34,8 +34,8 @@ class Onnx(Pass):
 
     def files(self) -> tuple[Path, ...]:
         """The file, and those with its weights."""
-        from codesign.load._onnx_file import OnnxFile
-        from codesign.load._onnx_tensors import external_files
+        from codesign.load.onnx_files.file import OnnxFile
+        from codesign.load.onnx_files.tensors import external_files
         from codesign.shipped import is_file
 
         if not is_file(self.model):
@@ -61,7 +61,7 @@ def fields_from_file(model: Path, dataset: Dataset, output: str = "", softmax: T
     """
     from codesign.load._conversion import check_outputs
     from codesign.load._onnx import network_from_file
-    from codesign.load._onnx_file import OnnxFile
+    from codesign.load.onnx_files.file import OnnxFile
 
     network = network_from_file(OnnxFile.read(model), dataset, output, softmax)
     check_outputs(network.graph, dataset)

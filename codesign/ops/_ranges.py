@@ -6,7 +6,7 @@ import sys
 from typing import Any, cast
 
 from codesign.errors import InputError
-from codesign.ops._onnx import BATCH
+from codesign.ops.onnx_calls import BATCH
 from codesign.ops.op import OnnxCall, TorchCall
 
 #: An end of a range that is no end: files say so, or a larger number.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._broadcast import Pairwise, aligned, largest, summed
-from codesign.ops._dyadic import Dyadic
 from codesign.ops.affine import Affine, affine, with_number
 from codesign.ops.batchnorm import with_constant
+from codesign.ops.dyadic import Dyadic
 from codesign.ops.identity import Identity
 from codesign.ops.op import OnnxCall, Op, TorchCall
 

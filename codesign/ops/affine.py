@@ -13,7 +13,7 @@ from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._broadcast import aligned
-from codesign.ops._dyadic import ONE, ZERO, Constant, Dyadic, Dyadics, constant, require_fit
+from codesign.ops.dyadic import ONE, ZERO, Constant, Dyadic, Dyadics, constant, require_fit
 from codesign.ops.identity import Identity
 from codesign.ops.op import OnnxCall, Op, Parameter, QonnxWriter, Shape, TorchCall
 

@@ -15,8 +15,8 @@ from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._division import Reciprocal, reciprocal
-from codesign.ops._onnx import check_factor, pooling_windows
 from codesign.ops._windows import Values, Windows, check_axes, per_axis, pooling
+from codesign.ops.onnx_calls import check_factor, pooling_windows
 from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 from codesign.ops.reduce import Mean
 

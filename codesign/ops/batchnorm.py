@@ -10,13 +10,13 @@ import numpy as np
 
 from codesign.arrays import FloatArray
 from codesign.errors import InputError
-from codesign.ops._dyadic import constant, few_bits
-from codesign.ops._onnx import onnx_affine
 from codesign.ops._scaling import Float64, Weighted, scale_inputs, scale_outputs
 from codesign.ops.affine import Affine, affine
 from codesign.ops.conv import Conv
+from codesign.ops.dyadic import constant, few_bits
 from codesign.ops.identity import Identity
 from codesign.ops.linear import Linear
+from codesign.ops.onnx_calls import onnx_affine
 from codesign.ops.op import OnnxCall, Op, Parameter, Rewritten, Shape, TorchCall
 
 if TYPE_CHECKING:

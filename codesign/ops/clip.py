@@ -14,8 +14,8 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._dyadic import Constant, Dyadics, constant, require_fit
-from codesign.ops._onnx import check_single
+from codesign.ops.dyadic import Constant, Dyadics, constant, require_fit
+from codesign.ops.onnx_calls import check_single
 from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:

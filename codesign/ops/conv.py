@@ -13,11 +13,11 @@ from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._onnx import windows_of
 from codesign.ops._parameters import weight_and_bias
-from codesign.ops._squares import product_squares, sum_squares
 from codesign.ops._windows import Values, Windows, per_axis
+from codesign.ops.onnx_calls import windows_of
 from codesign.ops.op import Detail, OnnxCall, Op, QonnxWriter, Shape, SquaredGradients, TorchCall, Work
+from codesign.ops.squares import product_squares, sum_squares
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,7 +150,7 @@ class Conv(Op):
 
         def convolved(samples: Values) -> Values:
             seen = np.stack(list(self.windows.elements(samples)), 2)
-            return grouped @ seen.reshape(len(samples), self.groups, grouped.shape[2], -1)
+            return grouped @ seen.reshape(len(samples), self.groups, grouped.shape[2], prod(positions))
 
         at_once = max(1, MOST_ELEMENTS // (grouped.shape[2] * self.groups * prod(positions)))
         made = [convolved(x[start : start + at_once]) for start in range(0, max(len(x), 1), at_once)]

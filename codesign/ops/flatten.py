@@ -13,8 +13,8 @@ from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._onnx import onnx_shape
 from codesign.ops.identity import Identity
+from codesign.ops.onnx_calls import onnx_shape
 from codesign.ops.op import BatchSize, OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Flatten(Op):
     def integer(self, inputs: list[Codes], parameters: Mapping[str, Codes]) -> Codes:
         """Codes are moved, not changed."""
         x = inputs[0].align()
-        return Codes(x.values.reshape(len(x.values), -1), x.fraction)
+        return Codes(x.values.reshape(len(x.values), prod(x.values.shape[1:])), x.fraction)
 
     def interval(self, inputs: list[Interval], parameters: Mapping[str, Codes]) -> Interval:
         """Bounds are moved, not changed."""

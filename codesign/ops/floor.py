@@ -12,8 +12,8 @@ from codesign.arrays import FloatArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._onnx import FLOATS, check_single
 from codesign.ops.identity import Identity
+from codesign.ops.onnx_calls import FLOATS, check_single
 from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:

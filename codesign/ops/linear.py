@@ -14,8 +14,8 @@ from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._parameters import weight_and_bias
-from codesign.ops._squares import outer_squares, product_squares, sum_squares
 from codesign.ops.op import Detail, OnnxCall, Op, QonnxWriter, Shape, SquaredGradients, TorchCall, Work
+from codesign.ops.squares import outer_squares, product_squares, sum_squares
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,7 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._onnx import check_single
+from codesign.ops.onnx_calls import check_single
 from codesign.ops.op import OnnxCall, Op, Parameter, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._onnx import pooling_windows
 from codesign.ops._windows import Windows, pooling
+from codesign.ops.onnx_calls import pooling_windows
 from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._onnx import LARGEST, check_single
+from codesign.ops.onnx_calls import LARGEST, check_single
 from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
 from codesign.ops._division import Reciprocal, reciprocal
-from codesign.ops._onnx import check_factor, check_single
 from codesign.ops._windows import Values
+from codesign.ops.onnx_calls import check_factor, check_single
 from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:

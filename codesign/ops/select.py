@@ -13,10 +13,10 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.errors import InputError
 from codesign.fixed import Codes
 from codesign.interval import Interval
-from codesign.ops._onnx import check_single
 from codesign.ops._ranges import gathered, sliced, spelt, torch_index
 from codesign.ops.flatten import reshaped
 from codesign.ops.lookup import Lookup
+from codesign.ops.onnx_calls import check_single
 from codesign.ops.op import OnnxCall, Op, QonnxWriter, Shape, TorchCall
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import onnx
 from onnx import numpy_helper
 
 from codesign.allocate.costs import Activation, Counted, Part
-from codesign.allocate.costs._ways import Step, additions, ways
+from codesign.allocate.counting.ways import Step, additions, ways
 from codesign.errors import ContractError
 from codesign.fixed import FLOAT32_BITS
 

@@ -9,9 +9,9 @@ from codesign.describe import amount
 from codesign.design import Design, Measure, Sensitivity
 from codesign.limits import allowed, exceeded, limits
 from codesign.passes import Context, Pass
+from codesign.ranking import disagreements, groups, ranking, unit
 from codesign.report._curves import classification, training
 from codesign.report._histogram import histogram
-from codesign.sensitivity._ranking import disagreements, groups, ranking, unit
 
 if TYPE_CHECKING:
     from codesign.allocate.costs import Cost, Part

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from codesign.graph import Graph, Node
-from codesign.ops._squares import sum_squares
 from codesign.ops.op import Detail, SquaredGradients
+from codesign.ops.squares import sum_squares
 from codesign.torch_forward import role_tensors
 
 

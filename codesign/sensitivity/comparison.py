@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from codesign.design import Artifact, Design
 from codesign.passes import Context, Pass
 from codesign.picture import literal, svg
-from codesign.sensitivity._ranking import Ranked, groups, ranking, unit
+from codesign.ranking import Ranked, groups, ranking, unit
 
 
 @dataclass(frozen=True)

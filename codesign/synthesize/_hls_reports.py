@@ -5,7 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from codesign.errors import InputError
-from codesign.synthesize._reading import Reading, require, require_clock, text_of, unreadable
+from codesign.synthesize.vendor.reading import Reading, require, require_clock, text_of, unreadable
 
 RESOURCES = {"lut": ("LUT", "LUTs"), "ff": ("FF", "flip-flops"), "dsp": ("DSP", "DSPs")}
 

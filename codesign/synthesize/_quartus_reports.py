@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from codesign.errors import InputError
-from codesign.synthesize._reading import require, require_clock, text_of, unreadable
+from codesign.synthesize.vendor.reading import require, require_clock, text_of, unreadable
 
 #: Lines of the fitter's summary, by the end of the measure's name.
 LINES = {

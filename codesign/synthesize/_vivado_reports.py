@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from codesign.synthesize._reading import require, require_clock, text_of, unreadable
+from codesign.synthesize.vendor.reading import require, require_clock, text_of, unreadable
 
 #: Rows of the utilization's tables, by resource: of 7 series and UltraScale. A star is a footnote's.
 ROWS = {

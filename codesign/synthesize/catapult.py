@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from codesign.synthesize._hls4ml_project import function_for
 from codesign.synthesize._hls_reports import read_cycles
-from codesign.synthesize._manifest import Manifest
-from codesign.synthesize._reading import Reading
-from codesign.synthesize._tcl import tcl
-from codesign.synthesize._vendor import SCRIPT, VendorTool
 from codesign.synthesize._vivado_reports import UNITS, read_timing, read_utilization
+from codesign.synthesize.vendor.project import VendorProject
+from codesign.synthesize.vendor.reading import Reading
+from codesign.synthesize.vendor.tool import SCRIPT, VendorTool
+from codesign.tcl import tcl
 from codesign.templates import filled
+from codesign.transpile.firmware.project import function_for
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Catapult(VendorTool):
         """The project's function."""
         return function_for(self.name, project, "Catapult")
 
-    def scripts(self, project: Path, manifest: Manifest) -> Mapping[str, str]:
+    def scripts(self, project: Path, manifest: VendorProject) -> Mapping[str, str]:
         """The script, which runs hls4ml's."""
         return {SCRIPT: filled(self.template, {"manifest": manifest, "vivado": int(self.vivado)}, tcl)}
 
-    def read(self, reports: Path, manifest: Manifest) -> Reading:
+    def read(self, reports: Path, manifest: VendorProject) -> Reading:
         """Cycles of the schedule, and what Vivado said, if it was run."""
         figures, made = read_cycles(reports / "cycle.rpt"), "Catapult's schedule"
         if (reports / "utilization.rpt").exists():

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from codesign.hdl.interface import Interface
-from codesign.synthesize._manifest import Manifest
 from codesign.synthesize._quartus_reports import UNITS, read_fitter, read_fmax
-from codesign.synthesize._reading import Reading
-from codesign.synthesize._tcl import tcl
-from codesign.synthesize._vendor import SCRIPT, VendorTool
+from codesign.synthesize.vendor.project import VendorProject
+from codesign.synthesize.vendor.reading import Reading
+from codesign.synthesize.vendor.tool import SCRIPT, VendorTool
+from codesign.tcl import tcl
 from codesign.templates import filled
-from codesign.transpile._backends import BACKENDS
+from codesign.transpile.firmware.backends import BACKENDS
 
 #: Quartus's name of the project, which its reports are called after.
 REVISION = "codesign"
@@ -32,7 +32,7 @@ class Quartus(VendorTool):
         """The project's own."""
         return Interface.read(project).top
 
-    def scripts(self, project: Path, manifest: Manifest) -> Mapping[str, str]:
+    def scripts(self, project: Path, manifest: VendorProject) -> Mapping[str, str]:
         """The script and the constraint of the clock."""
         interface = Interface.read(project)
         vectors = [port.name for port in (*interface.inputs, *interface.outputs)]
@@ -41,7 +41,7 @@ class Quartus(VendorTool):
         constraint = f"create_clock -name clk -period {manifest.target.clock_ns} [get_ports clk]\n"
         return {SCRIPT: filled(self.template, values, tcl), "clock.sdc": f"{constraint}derive_clock_uncertainty\n"}
 
-    def read(self, reports: Path, manifest: Manifest) -> Reading:
+    def read(self, reports: Path, manifest: VendorProject) -> Reading:
         """Resources, and the frequency of the slowest corner."""
         used, made = read_fitter(reports / f"{REVISION}.fit.summary", manifest.top)
         fmax = read_fmax(reports / f"{REVISION}.sta.rpt", "clk", manifest.target.clock_ns)

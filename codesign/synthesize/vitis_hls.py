@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from codesign.synthesize._hls4ml_project import HDL, function_for, hls4ml_config
 from codesign.synthesize._hls_reports import read_csynth
-from codesign.synthesize._manifest import REPORTS, Manifest
-from codesign.synthesize._reading import Reading
-from codesign.synthesize._tcl import tcl
-from codesign.synthesize._vendor import SCRIPT, VendorTool
+from codesign.synthesize.vendor.project import REPORTS, VendorProject
+from codesign.synthesize.vendor.reading import Reading
+from codesign.synthesize.vendor.tool import SCRIPT, VendorTool
+from codesign.tcl import tcl
 from codesign.templates import filled
+from codesign.transpile.firmware.project import HDL, function_for, hls4ml_config
 
 #: Its report of the whole design, as the script calls it.
 CSYNTH = "csynth.xml"
@@ -34,11 +34,11 @@ class VitisHls(VendorTool):
         """The project's function."""
         return function_for(self.name, project, "Vitis")
 
-    def scripts(self, project: Path, manifest: Manifest) -> Mapping[str, str]:
+    def scripts(self, project: Path, manifest: VendorProject) -> Mapping[str, str]:
         """The script."""
         values = {"manifest": manifest, "config": hls4ml_config(project), "hdl": HDL, "csynth": CSYNTH}
         return {SCRIPT: filled(self.template, values, tcl)}
 
-    def read(self, reports: Path, manifest: Manifest) -> Reading:
+    def read(self, reports: Path, manifest: VendorProject) -> Reading:
         """Estimates of the whole design."""
         return read_csynth(reports / CSYNTH, manifest.top, manifest.target.clock_ns)

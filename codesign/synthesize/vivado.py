@@ -8,14 +8,14 @@ from typing import ClassVar
 from codesign.design import Design
 from codesign.hdl.interface import Interface
 from codesign.passes import Context
-from codesign.synthesize._hls4ml_project import HDL, hls4ml_config
-from codesign.synthesize._manifest import Manifest
-from codesign.synthesize._reading import Reading
-from codesign.synthesize._tcl import tcl
-from codesign.synthesize._vendor import SCRIPT, VendorTool
 from codesign.synthesize._vivado_reports import UNITS, read_timing, read_utilization
+from codesign.synthesize.vendor.project import VendorProject
+from codesign.synthesize.vendor.reading import Reading
+from codesign.synthesize.vendor.tool import SCRIPT, VendorTool
+from codesign.tcl import tcl
 from codesign.templates import filled
-from codesign.transpile._backends import BACKENDS
+from codesign.transpile.firmware.backends import BACKENDS
+from codesign.transpile.firmware.project import HDL, hls4ml_config
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Vivado(VendorTool):
         """The RTL project's own, or the HLS project's function."""
         return Interface.read(project).top if source == "rtl" else str(hls4ml_config(project)["ProjectName"])
 
-    def scripts(self, project: Path, manifest: Manifest) -> Mapping[str, str]:
+    def scripts(self, project: Path, manifest: VendorProject) -> Mapping[str, str]:
         """The script and the constraint of the clock."""
         if manifest.source == "rtl":
             clock, part, files = "clk", manifest.target.part, list(Interface.read(project).files)
@@ -64,7 +64,7 @@ class Vivado(VendorTool):
         constraint = f"create_clock -name {clock} -period {manifest.target.clock_ns} [get_ports {clock}]\n"
         return {SCRIPT: filled(self.template, values, tcl), "clock.xdc": constraint}
 
-    def read(self, reports: Path, manifest: Manifest) -> Reading:
+    def read(self, reports: Path, manifest: VendorProject) -> Reading:
         """Resources, slack and frequency of the last step."""
         used, made = read_utilization(reports / "utilization.rpt", manifest.top)
         slack = read_timing(reports / "timing.rpt", manifest.top, manifest.target.clock_ns)

@@ -14,13 +14,13 @@ import yaml
 from codesign.ops.op import Shape
 from codesign.quantized import Quantized
 from codesign.target import Target
-from codesign.transpile._backends import BACKENDS
 from codesign.transpile._checks import check_layouts, check_precisions, keep_single_bits, set_queues
 from codesign.transpile._extension import register
-from codesign.transpile._firmware import INTERFACE, Firmware
 from codesign.transpile._layers import Layers
 from codesign.transpile._rules import make_layers, ports
 from codesign.transpile._types import ap_type
+from codesign.transpile.firmware.backends import BACKENDS
+from codesign.transpile.firmware.options import INTERFACE, Firmware
 from codesign.words import CPP_WORDS
 
 #: hls4ml and its models carry no types.

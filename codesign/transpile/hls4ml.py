@@ -10,10 +10,10 @@ from codesign.design import Artifact, Design
 from codesign.errors import CodesignError, ToolError
 from codesign.passes import Context, Pass
 from codesign.tools import require_time
-from codesign.transpile._backends import BACKENDS
-from codesign.transpile._compile import Compilation, compile_project, compiler_of
-from codesign.transpile._firmware import Firmware
-from codesign.words import require_c_name
+from codesign.transpile.firmware.backends import BACKENDS
+from codesign.transpile.firmware.compile import Compilation, compile_project, compiler_of
+from codesign.transpile.firmware.options import Firmware
+from codesign.words import HLS4ML_FILES, require_c_name
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Hls4ml(Firmware, Pass):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_c_name("transpile.hls4ml, project", self.project)
+        require_c_name("transpile.hls4ml, project", self.project, HLS4ML_FILES)
         require_time(f"{self.name}, timeout_s", self.timeout_s)
 
     def programs(self) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class Hls4ml(Firmware, Pass):
 
     def refuse(self, design: Design) -> None:
         """A network or a target that this route doesn't make firmware for is refused before anything is trained."""
-        from codesign.transpile._allowed import require_allowed
+        from codesign.transpile.firmware.allowed import require_allowed
 
         self.check_layers(design.graph)
         self.check_target(design.target)
@@ -66,8 +66,8 @@ class Hls4ml(Firmware, Pass):
             context.progress("hls4ml: converting", 0, 4)
             try:
                 with output_to(log):
-                    from codesign.transpile._allowed import require_allowed
                     from codesign.transpile._hls4ml import convert, write_project
+                    from codesign.transpile.firmware.allowed import require_allowed
 
                     require_allowed(design.quantized.graph, self.backend, self.io_type)
                     model = onnx.load_model_from_string(

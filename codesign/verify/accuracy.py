@@ -57,6 +57,9 @@ class Accuracy(Pass):
             if name not in dataset.classes:
                 hint = did_you_mean(name, dataset.classes)
                 raise InputError(f"{self.name}, signal", f"no class {name!r}", "", hint)
+        if len(self.signal) > 1 and self._together in dataset.classes:
+            found = f"{list(self.signal)}, called {self._together!r} together, as another class is"
+            raise InputError(f"{self.name}, signal", found, "a name of its own", "rename that class in the data")
         labels = set(dataset.split("test").labels.tolist())
         signal = {dataset.classes.index(name) for name in self.signal}
         if signal and not (labels & signal and labels - signal):
@@ -78,6 +81,11 @@ class Accuracy(Pass):
         confusion = {network: _confusion(values, test) for network, values in outputs.items()}
         return {"measures": measures, "confusion": confusion, "separation": found}
 
+    @property
+    def _together(self) -> str:
+        """What the classes of the signal are called together."""
+        return "_".join(self.signal)
+
     def _rate(self) -> Rate | None:
         return rate_of(self.input_rate_mhz, self.rate_khz, self.name)
 
@@ -85,7 +93,7 @@ class Accuracy(Pass):
         """Each class against the others, and the signal, by name; the rate is the signal's."""
         labels = dataset.split("test").labels
         names = class_names(dataset.classes, next(iter(outputs.values())).shape[1])
-        wanted = {name: (name,) for name in names} | ({"_".join(self.signal): self.signal} if self.signal else {})
+        wanted = {name: (name,) for name in names} | ({self._together: self.signal} if self.signal else {})
         found: dict[str, Separation] = {}
         for key, signal in wanted.items():
             indices = [names.index(name) for name in signal]

@@ -26,7 +26,7 @@ class Exact(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Hop by hop, each against the outputs of the one before it."""
-        from codesign.verify import _hops as hops
+        from codesign.verify.hops import representations as hops
 
         quantized, inputs = design.quantized, design.dataset.split("test").inputs
         encoded = quantized.encode(inputs)

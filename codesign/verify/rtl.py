@@ -1,6 +1,5 @@
 """`verify.rtl`: the pipelined design, simulated cycle by cycle, gives the reference's integers."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,7 +9,7 @@ import numpy as np
 from codesign.design import Check, Design, Measure
 from codesign.errors import ToolError
 from codesign.fixed import Codes
-from codesign.hdl.ghdl import GHDL, as_verilog, ghdl_version
+from codesign.hdl.ghdl import as_verilog, ghdl_version, why_not_simulated
 from codesign.passes import Context, Pass
 from codesign.tools import require_time
 
@@ -42,16 +41,16 @@ class Rtl(Pass):
 
     def versions(self) -> Mapping[str, str]:
         """Verilator; GHDL, which VHDL needs, if it is there."""
-        from codesign.verify._verilator import VERILATOR
+        from codesign.hdl.verilator import VERILATOR
 
         return {VERILATOR.name: VERILATOR.find().said, **ghdl_version()}
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Compile, play, compare."""
         from codesign.hdl.interface import Interface
-        from codesign.verify._corners import corners
-        from codesign.verify._play import play
-        from codesign.verify._verilator import compile_player, find_verilator
+        from codesign.hdl.play import play
+        from codesign.hdl.verilator import compile_player, find_verilator
+        from codesign.verify.hops.corners import corners
 
         verilator, quantized, log = find_verilator(), design.quantized, context.work / "verilator.log"
         given = quantized.encode(design.dataset.split("test").inputs)
@@ -62,8 +61,7 @@ class Rtl(Pass):
             project = scratch / "project"
             context.store.take_out(design.artifacts["rtl"].digest, project, folder=True)
             written = Interface.read(project)
-            if written.language == "vhdl" and shutil.which(GHDL) is None:
-                why = "VHDL is simulated through GHDL, which is not on PATH"
+            if why := why_not_simulated(written):
                 return {"checks": {"numpy->rtl": Check("numpy", "rtl", 0, 0, "not_checked", why)}, "measures": {}}
             context.progress("rtl: compiling the simulation", 0, 2)
             interface = as_verilog(written, project, log, self.timeout_s)

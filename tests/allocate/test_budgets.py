@@ -27,7 +27,8 @@ from codesign.allocate.solvers import evolutionary, make_solver, solvers
 from codesign.allocate.solvers._solver import Effort
 from codesign.design import Design, Point, Sensitivity
 from codesign.errors import ContractError, InputError
-from codesign.flow import load_flow, plan, settings
+from codesign.flow import load_flow, plan
+from codesign.setting import settings
 from codesign.target import load_target
 from tests.allocate.test_recount import design_of
 from tests.jets import measured
@@ -435,15 +436,14 @@ def test_a_tensor_that_was_not_measured(missing: str) -> None:
 
 def pareto_of(folder: Path, table: dict[str, Any], *given: str) -> Pareto:
     """The pass that a build file's allocate table and --set make."""
-    from codesign.cli import _assignment
-    from codesign.flow import Setting
+    from codesign.setting import Setting, assignment
 
     (folder / "data.npz").touch()
     (folder / "model.py").touch()
     load = {"npz": {"data": "data.npz", "train": [0, 1], "validation": [1, 2], "test": [2, 3]}}
     load |= {"torch": {"model": "model.py", "factory": "Tiny", "checkpoint": "data.npz"}}
     from_file = settings({"load": load, "allocate": table}, "build.toml", folder)
-    set_options = [Setting(*_assignment(text), "--set", folder, explicit=True) for text in given]
+    set_options = [Setting(*assignment(text), "--set", folder, explicit=True) for text in given]
     steps = plan(load_flow("qonnx", folder), [*from_file, *set_options], ("target",))
     (found,) = [step for step in steps if isinstance(step, Pareto)]
     return found

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codesign.allocate.costs import Activation, Cost, Counted, Hardware, Part, costs, make_cost, whole
-from codesign.allocate.costs._arithmetic import TREE_CARRY_BITS, csd_digits, levels
 from codesign.allocate.costs._measurements import read_measurements
 from codesign.allocate.costs.bram import blocks
+from codesign.allocate.counting.arithmetic import TREE_CARRY_BITS, csd_digits, levels
 from codesign.design import Measurement
 from codesign.errors import ContractError, InputError
-from codesign.estimate._fit import read_fit
+from codesign.estimate.model.fit import read_fit
 from codesign.ops import operations
 from codesign.ops.op import Rewritten
 from codesign.target import load_target

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
 
-from codesign.allocate import _counting
 from codesign.allocate.costs import Counted, Hardware, costs
+from codesign.allocate.counting import counts
 from codesign.design import Measurement
 from codesign.errors import ContractError, InputError
-from codesign.export._writer import Writer
+from codesign.export.writers.qonnx import Writer
 from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
@@ -51,7 +51,7 @@ def graph_of(module: nn.Module, *shape: int) -> Graph:
 def uniform(graph: Graph, weight_bits: int = 6, activation_bits: int = 8) -> Counted:
     weights = {node.op.parameters()["weight"] for node in graph.weighted()}
     widths = dict.fromkeys(graph.activations(), activation_bits) | dict.fromkeys(weights, weight_bits)
-    return _counting.count(graph, widths, {name: graph.parameters[name].size for name in weights})
+    return counts.count(graph, widths, {name: graph.parameters[name].size for name in weights})
 
 
 def write(quantized: Quantized, path: Path, widths: dict[str, list[int]] | None = None) -> Path:
@@ -247,29 +247,29 @@ def test_too_many_paths() -> None:
     assert len(uniform(chain(8)).paths) == 256
     graph = chain(9)
     with pytest.raises(InputError, match=r"512 ways.*at most 256.*costs that are sums"):
-        _counting.paths(graph)
+        counts.paths(graph)
     weights = {node.op.parameters()["weight"]: 6 for node in graph.weighted()}
-    counted = _counting.count(graph, weights | dict.fromkeys(graph.activations(), 8), weights, with_paths=False)
+    counted = counts.count(graph, weights | dict.fromkeys(graph.activations(), 8), weights, with_paths=False)
     assert counted.paths == ()
     assert len(counted.parts) == 19
 
 
 def test_widths_by_channel() -> None:
     graph = graph_of(nn.Linear(5, 3), 5)
-    (template,) = _counting.templates(graph).values()
+    (template,) = counts.templates(graph).values()
     widths, zeros = {template.activation: 8, template.weight: (4, 0, 6)}, {template.weight: (5, 0, 2)}
-    counted = _counting.count(graph, widths, zeros)
+    counted = counts.count(graph, widths, zeros)
     assert [(p.channels, p.weight_bits, p.nonzero) for p in counted.parts] == [(1, 4, 5), (1, 0, 0), (1, 6, 2)]
     assert template.parts(6, 8, (5, 0, 2)) == [template.part(6, 8, 7)]
     for wrong in ({template.weight: (5, 0)}, {template.weight: 7}):
         with pytest.raises(ContractError, match="each of 3 channels"):
-            _counting.count(graph, widths, wrong)
+            counts.count(graph, widths, wrong)
     with pytest.raises(ContractError, match="activation"):
-        _counting.count(graph, {**widths, template.activation: (8, 8)}, zeros)
+        counts.count(graph, {**widths, template.activation: (8, 8)}, zeros)
 
 
 def test_operations() -> None:
     graph = graph_of(nn.Sequential(conv(), nn.ReLU(), *head()), 2, 8)
-    assert [kind for _, kind, weighted in _counting.operations(graph) if weighted] == ["conv", "linear"]
+    assert [kind for _, kind, weighted in counts.operations(graph) if weighted] == ["conv", "linear"]
     for name, kind in costs().items():
-        kind(hardware(graph)).require_rules(name, _counting.operations(graph))
+        kind(hardware(graph)).require_rules(name, counts.operations(graph))

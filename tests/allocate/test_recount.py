@@ -15,7 +15,7 @@ from codesign.allocate._widths import Rules
 from codesign.allocate.costs import Counted, Hardware, costs, make_cost
 from codesign.allocate.solvers import Effort, make_solver
 from codesign.design import Allocation, Design, Measurement, Point
-from codesign.export._writer import Writer
+from codesign.export.writers.qonnx import Writer
 from codesign.finetune.qat import Qat
 from codesign.fixed import Fixed
 from codesign.network import QuantizedNetwork

@@ -22,7 +22,7 @@ FILES = {
 def manifest(files: Mapping[str, bytes], /, **changes: Any) -> dict[str, Any]:
     """What lists some files."""
     listed = {name: {"sha256": hashlib.sha256(c).hexdigest(), "size": len(c)} for name, c in files.items()}
-    return {"schema": "codesign-deploy/1", "format": "deploy.bundle", "files": listed} | changes
+    return {"schema": "codesign-deploy/2", "format": "deploy.bundle", "files": listed} | changes
 
 
 def packed(folder: Path, files: Mapping[str, bytes] = FILES) -> Path:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from codesign.bundle.archive import pack, unpack
 from codesign.bundle.listing import MOST, MOST_FILES, read_listing, require_names
-from codesign.errors import InputError
+from codesign.errors import CodesignError, InputError
 from tests.bundle.archives import FILES, manifest, owners, packed, zipped
 
 
@@ -131,7 +131,7 @@ def test_a_name_that_is_allowed_stays_inside(name: str) -> None:
 LISTS: dict[str, tuple[Callable[[], Any], str]] = {
     "no JSON": (lambda: "{", "not JSON"),
     "a list": (list, "schema 'None'"),
-    "another version": (lambda: manifest(FILES, schema="codesign-deploy/2"), "'codesign-deploy/2'.*use the codesign"),
+    "another version": (lambda: manifest(FILES, schema="codesign-deploy/3"), "'codesign-deploy/3'.*use the codesign"),
     "another format": (lambda: manifest(FILES, format="deploy.emulator"), "'deploy.emulator'"),
     "no files": (lambda: manifest({}), "no list of files"),
     "files that are none": (lambda: manifest(FILES, files=[1]), "no list of files"),
@@ -154,7 +154,7 @@ def test_manifests_that_are_none_are_refused(case: str) -> None:
 
 def test_manifests_with_a_key_twice_or_without_end_are_refused() -> None:
     row = f'{{"sha256": "{"0" * 64}", "size": 1}}'
-    head = '{"schema": "codesign-deploy/1", "format": "deploy.bundle", "files": '
+    head = '{"schema": "codesign-deploy/2", "format": "deploy.bundle", "files": '
     for content, words in ((f'{head}{{"a": {row}, "a": {row}}}}}', "twice"), ("[" * 100_000, "not JSON")):
         with pytest.raises(InputError, match=words):
             read_listing("test", content.encode())
@@ -225,10 +225,43 @@ def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
     assert re.search("manifest.json", refused(tmp_path / "file", tmp_path / "out"))
 
 
-def test_too_large_to_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("codesign.bundle.archive.MOST", 400)
-    with pytest.raises(InputError, match="too large for a bundle"):
+@pytest.mark.parametrize(("limit", "words"), [("MOST", "too large for a bundle"), ("MOST_MANIFEST", "a manifest of")])
+def test_what_is_packed_is_as_large_as_what_is_unpacked(
+    limit: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the byte: the largest that is written is read, and one byte more is neither written nor read."""
+    archive = packed(tmp_path)
+    size = archive.stat().st_size if limit == "MOST" else len(json.dumps(manifest(FILES)))
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(f"codesign.bundle.archive.{limit}", size)
+    assert unpack(packed(tmp_path), tmp_path / "out") == manifest(FILES)
+    whole = archive.read_bytes()
+    monkeypatch.setattr(f"codesign.bundle.archive.{limit}", size - 1)
+    with pytest.raises(InputError, match=words):
         packed(tmp_path)
+    archive.write_bytes(whole)
+    refused(archive, tmp_path / "less")
+
+
+LISTINGS: dict[str, Callable[[], Any]] = {
+    "no manifest": lambda: {},
+    "no files": lambda: manifest({}),
+    "another version": lambda: manifest(FILES, schema="codesign-deploy/3"),
+    "a file less": lambda: manifest({name: FILES[name] for name in ("a.txt", "z")}),
+    "a file more": lambda: manifest({**FILES, "more": b""}),
+    "another content": lambda: manifest({**FILES, "a.txt": b"two\n"}),
+}
+
+
+@pytest.mark.parametrize("case", LISTINGS)
+def test_nothing_is_packed_that_would_be_refused(case: str, tmp_path: Path) -> None:
+    paths: dict[str, Path] = {}
+    whole = {"manifest.json": json.dumps(LISTINGS[case]()).encode(), **FILES}
+    for index, (name, content) in enumerate(whole.items()):
+        paths[name] = tmp_path / f"given{index}"
+        paths[name].write_bytes(content)
+    with pytest.raises(CodesignError):
+        pack(paths, tmp_path / "bundle.zip")
 
 
 def test_unzip_agrees(tmp_path: Path) -> None:

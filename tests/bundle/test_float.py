@@ -5,11 +5,11 @@ import onnx
 import pytest
 import torch
 
-from codesign.export._float import FloatWriter
+from codesign.export.writers.float_network import FloatWriter
 from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.torch_forward import float_forward, to_tensors
-from codesign.verify._evaluator import run_float64
+from codesign.verify.hops.float64 import in_float64
 from tests.networks import STAGES, Plan, build_network
 
 #: Operations that round to a table in torch, where the file has the function itself: half a step of the output.
@@ -27,7 +27,7 @@ def test_every_stage(stage: str) -> None:
     onnx.checker.check_model(model, full_check=True)
     assert {node.domain for node in model.graph.node} == {""}
     assert all(node.op_type != "Quant" for node in model.graph.node)
-    found = run_float64(model, {next(iter(graph.inputs)): samples})
+    found = in_float64(model)({next(iter(graph.inputs)): samples})
     for name in graph.outputs:
         right = wanted[name].double().numpy()
         scale = np.abs(right).max() + 1

@@ -1,6 +1,5 @@
-"""Bundles of real builds: the same bytes twice, proofs rerun from them alone, and drift beside a second computation."""
+"""Bundles of real builds: the same bytes twice, and proofs rerun from them alone."""
 
-import functools
 import hashlib
 import json
 import shutil
@@ -11,65 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from codesign.bundle import verification
-from codesign.bundle.archive import pack
+from codesign.bundle.shown import show_verified
 from codesign.bundle.verification import verify
-from codesign.deployment import deploy
-from codesign.design import Design
-from codesign.engine import decode
+from codesign.console import make_console
 from codesign.errors import InputError
-from codesign.flow import Flow, Setting
-from codesign.kept import Kept
-from codesign.store import Store
-from codesign.torch_forward import float_forward, to_tensors
-from tests.builds import Project, copy, finished, lasting_folder, make, run, samples
+from codesign.flow import Flow
+from tests.builds import Project, copy, finished, make, run, samples
 from tests.bundle.archives import owners
-
-NAME = "network_v1.bundle.zip"
-
-
-def bundle(project: Project, *formats: str, **options: Any) -> Path:
-    """The bundle of a finished build."""
-    given = [Setting(f"deploy.bundle.{key}", value, "test", Path()) for key, value in options.items()]
-    deploy(project.out, ("bundle", *formats), given)
-    return project.out / NAME
-
-
-@functools.cache
-def made() -> Path:
-    """The bundle of the tiny build, beside its project; normalized outside the network."""
-    folder = lasting_folder() / "normalized"
-    project = make(folder, changes={"load.npz": {"normalize": "standard"}})
-    assert project.build().code == 0
-    return bundle(project)
-
-
-def design(archive: Path) -> Design:
-    store = Store(archive.parent / ".codesign")
-    return decode(Kept.read(archive.parent, store).fields, store)
-
-
-def manifest_of(archive: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(archive) as opened:
-        return json.loads(opened.read("manifest.json"))
-
-
-def repacked(archive: Path, folder: Path, change: Callable[[Path, dict[str, Any]], None]) -> Path:
-    """The bundle with changed files, its hashes made to fit."""
-    inside = folder / "inside"
-    with zipfile.ZipFile(archive) as opened:
-        opened.extractall(inside)
-    manifest = json.loads((inside / "manifest.json").read_bytes())
-    change(inside, manifest)
-    files = {name: inside / name for name in manifest["files"]}
-    for name, path in files.items():
-        content = path.read_bytes()
-        manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-    (inside / "manifest.json").write_text(json.dumps(manifest))
-    pack({**files, "manifest.json": inside / "manifest.json"}, folder / "changed.zip")
-    return folder / "changed.zip"
+from tests.bundle.bundles import NAME, bundle, design, made, manifest_of, repacked
 
 
 def test_the_same_build_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -99,7 +49,7 @@ def test_it_holds_the_build_and_says_what_it_is() -> None:
     assert manifest["proof"]["status"] == "proven"
     assert {"from": "qonnx", "to": "hls4ml"}.items() <= manifest["proof"]["checks"][2].items()
     assert manifest["proof"]["checks"][2]["status"] == "not_checked"
-    assert manifest["licences"] and manifest["versions"]["codesign"]
+    assert manifest["licenses"] and manifest["versions"]["codesign"]
 
 
 def test_proofs_are_rerun_from_the_archive_alone(tmp_path: Path) -> None:
@@ -163,6 +113,39 @@ BAD: dict[str, Callable[[Path, dict[str, Any]], Any]] = {
 }
 
 
+#: Manifests that fit each other, but not the files, once new data are run.
+ODD: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no inputs": lambda manifest: manifest.update(inputs=[], vectors=manifest["vectors"] | {"inputs": []}),
+    "a normalization without means": lambda manifest: manifest["normalization"].pop("mean"),
+    "means of fewer inputs": lambda manifest: manifest["normalization"].update(mean=[]),
+    "means that are no numbers": lambda manifest: manifest["normalization"].update(mean=[["a"] * 4]),
+    "inputs of another name": lambda manifest: manifest["inputs"][0].update(name="other"),
+    "text in place of a network": lambda manifest: manifest.update(float_network="report.md"),
+    "no bits": lambda manifest: manifest.update(mantissa_bits=-1, network="float.onnx"),
+    "fewer shifts": lambda manifest: manifest["drift"].update(shifts=[]),
+    "fewer layers": lambda manifest: manifest["drift"].update(layers=[]),
+    "shifts without a number": lambda manifest: manifest["drift"]["shifts"][0].update(quantiles=[]),
+    "no samples": lambda manifest: manifest["drift"].update(samples=0),
+    "no status": lambda manifest: manifest.update(proof={}),
+    "another status": lambda manifest: manifest.update(proof={"status": "fine", "checks": []}),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_manifests_are_refused_or_found_to_differ_and_no_traceback(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = repacked(made(), tmp_path, lambda _, manifest: ODD[case](manifest))
+    np.savez(tmp_path / "new.npz", x=samples(50, 3)[0])
+    try:
+        found = verify(archive, tmp_path / "new.npz")
+    except InputError:
+        return
+    assert found.failures
+    show_verified(make_console(), found, as_json=False)
+    show_verified(make_console(), found, as_json=True)
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_files_that_are_not_what_the_manifest_says_are_refused(case: str, tmp_path: Path) -> None:
     archive = repacked(made(), tmp_path, BAD[case])
@@ -191,71 +174,6 @@ def test_a_bounded_number_of_vectors(tmp_path: Path) -> None:
     assert verify(project.out / NAME).checks[0].inputs == 10 + manifest["vectors"]["corners"]
 
 
-@pytest.mark.parametrize("stretch", [1.0, 30.0])
-def test_drift_is_what_a_second_computation_gives(stretch: float, tmp_path: Path) -> None:
-    """Torch for the float network, the integer reference for the other, and counting by hand."""
-    found, raw = design(made()), samples(500, 3)[0] * np.float32(stretch)
-    np.savez(tmp_path / "new.npz", x=raw)
-    seen = verify(made(), tmp_path / "new.npz").drift
-    assert seen is not None
-    dataset, quantized = found.dataset, found.quantized
-    x = ((raw - dataset.mean[0]) / dataset.scale[0]).astype(np.float32)  # type: ignore[index]
-    with torch.no_grad():
-        floats = float_forward(found.graph, to_tensors(found.graph.parameters), [torch.tensor(x)])["fc2"].numpy()
-    values = quantized.run(quantized.encode([x]))
-    integers = values["fc2"].real()
-    assert seen.samples == 500
-    assert seen.agreeing == (integers.argmax(1) == floats.argmax(1)).sum()
-    for index, shift in enumerate(seen.shifts):
-        assert shift.output == f"fc2[{index}]"
-        difference = integers[:, index] - floats[:, index]
-        assert shift.mean == pytest.approx(difference.mean(), abs=1e-4 * stretch)
-        assert shift.quantiles == pytest.approx(np.quantile(difference, (0.01, 0.5, 0.99)), abs=1e-4 * stretch)
-    fixed = quantized.formats["x"]
-    low, above = float(fixed.low) * 2.0**-fixed.fraction, float(fixed.high + 1) * 2.0**-fixed.fraction
-    assert [each.count for each in seen.inputs] == [int(((c < low) | (c >= above)).sum()) for c in x.T.astype(float)]
-    assert (sum(each.count for each in seen.inputs) > 0) == (stretch > 1)
-    (hidden,) = seen.layers
-    node = next(node for node in found.quantized.graph.nodes if node.output == hidden.name)
-    before = node.op.integer([values[name] for name in node.inputs], quantized.parameters(node))
-    exact = np.floor(before.real() * 2.0 ** quantized.formats[hidden.name].fraction)
-    assert hidden.values == exact.size
-    assert hidden.count == int((exact != values[hidden.name].values).sum())
-
-
-def test_the_test_splits_own_drift_is_kept(tmp_path: Path) -> None:
-    x, _ = samples()
-    np.savez(tmp_path / "test.npz", x=x[1600:])
-    found = verify(made(), tmp_path / "test.npz")
-    assert found.drift == found.contents.drift
-
-
-WRONG: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
-    "no arrays": (dict, "arrays none"),
-    "another array": (lambda: {"other": np.zeros((3, 4))}, "arrays other.*arrays x"),
-    "features that are missing": (lambda: {"x": np.zeros((3, 5))}, "shape \\[3, 5\\]"),
-    "no samples": (lambda: {"x": np.zeros((0, 4))}, "shape \\[0, 4\\]"),
-    "text": (lambda: {"x": np.array([["a"] * 4])}, "numbers of shape"),
-    "one number": (lambda: {"x": np.array(3.0)}, "shape \\[\\]"),
-    "not a number": (lambda: {"x": np.full((3, 4), np.nan)}, "12 of 12 values are NaN"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_data_that_do_not_fit_are_refused(case: str, tmp_path: Path) -> None:
-    make_arrays, words = WRONG[case]
-    np.savez(tmp_path / "new.npz", **make_arrays())
-    with pytest.raises(InputError, match=words):
-        verify(made(), tmp_path / "new.npz")
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\3\4 and no more"])
-def test_data_that_are_none_are_refused(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "new.npz").write_bytes(content)
-    with pytest.raises(InputError, match=r"not a whole \.npz file"):
-        verify(made(), tmp_path / "new.npz")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("flow", "formats"), [("rtl", ("emulator",)), ("hls4ml", ())])
 def test_firmware_is_proven_from_the_archive(flow: str, formats: tuple[str, ...], tmp_path: Path) -> None:
@@ -266,8 +184,8 @@ def test_firmware_is_proven_from_the_archive(flow: str, formats: tuple[str, ...]
     assert [check.end for check in found.checks] == ["qonnx", flow, *formats]
     assert {check.status for check in found.checks} == {"exact"}
     assert len({check.inputs for check in found.checks}) == 1
-    licences = {row["what"]: row["licence"] for row in manifest_of(Path(archive))["licences"]}
-    assert licences[{"rtl": "rtl/static/*", "hls4ml": "hls4ml/*/nnet_utils/*"}[flow]]
+    licenses = {row["what"]: row["license"] for row in manifest_of(Path(archive))["licenses"]}
+    assert licenses[{"rtl": "rtl/static/*", "hls4ml": "*/firmware/nnet_utils/*"}[flow]]
 
 
 @pytest.mark.slow

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from codesign.deploy._format import Format
-from codesign.deploy._proof import Proof
+from codesign.deploy.format.base import Format
+from codesign.deploy.format.proof import Proof
 from codesign.design import Artifact, Check, Design, Measure
 from codesign.passes import Context
 
@@ -25,8 +25,9 @@ class Note(Format):
     writes: ClassVar[tuple[str, ...]] = ("artifacts.note", "measures", "checks")
 
     def make(self, design: Design, context: Context, proof: Proof) -> Mapping[str, object]:
+        unchecked = sum(check.status == "not_checked" for check in proof.checks)
         checks = " ".join(check.end for check in proof.checks)
-        content = f"{self.text} {proof.status} {len(proof.not_checked)} {checks}"
+        content = f"{self.text} {proof.status} {unchecked} {checks}"
         return {
             "artifacts": {"note": Artifact("note.txt", context.store.put(content.encode()))},
             "measures": {"notes": Measure(1.0, "file", "simulated", self.name)},

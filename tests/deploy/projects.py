@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from codesign.hdl.interface import Interface, Port
+from codesign.hdl.interface import SUFFIXES, HdlName, Interface, Port
 
 Codes = npt.NDArray[np.int64]
 
@@ -20,11 +20,15 @@ class Sums:
         widths: Elements and width of each input.
         made: Elements and width of each output.
         stages: Cycles from an input to its output.
+        top: The top module.
+        language: What the project says that it is written in; the text is Verilog, which is what GHDL would make of it.
     """
 
     widths: tuple[tuple[int, int], ...]
     made: tuple[tuple[int, int], ...]
     stages: int
+    top: str = "sums"
+    language: HdlName = "verilog"
 
     def ports(self, way: str, each: Sequence[tuple[int, int]]) -> tuple[Port, ...]:
         return tuple(Port(f"{way}_{i}", f"{way}{i}", (n,), False, width, width) for i, (n, width) in enumerate(each))
@@ -32,7 +36,7 @@ class Sums:
     @property
     def interface(self) -> Interface:
         given, made = self.ports("in", self.widths), self.ports("out", self.made)
-        return Interface("sums", ("sums.v",), 5.0, self.stages, 1, given, made)
+        return Interface(self.top, (f"sums{SUFFIXES[self.language]}",), 5.0, self.stages, 1, given, made)
 
     def expected(self, codes: Sequence[Codes]) -> list[Codes]:
         """Outputs ``[events, elements]``."""
@@ -51,8 +55,8 @@ class Sums:
         ]
         given = "".join(f"input wire [{p.bits - 1}:0] {p.name}, " for p in interface.inputs)
         made = "".join(f"output wire [{p.bits - 1}:0] {p.name}, " for p in interface.outputs)
-        (folder / "sums.v").write_text(f"""
-module sums (input wire clk, input wire reset, input wire in_valid, {given}{made}output wire out_valid);
+        (folder / interface.files[0]).write_text(f"""
+module {self.top} (input wire clk, input wire reset, input wire in_valid, {given}{made}output wire out_valid);
   reg [63:0] total[0:{self.stages - 1}];
   reg [{self.stages - 1}:0] valid;
   integer i;

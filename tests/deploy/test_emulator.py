@@ -23,12 +23,12 @@ from codesign.deploy.emulator import Emulator
 from codesign.deployment import deploy
 from codesign.errors import InputError
 from codesign.fixed import Fixed
-from codesign.flow import Setting
 from codesign.hdl.circuit import trace_network
 from codesign.load._fx import graph_from_module
 from codesign.network import QuantizedNetwork
 from codesign.passes import Context
 from codesign.quantized import Quantized
+from codesign.setting import Setting
 from codesign.store import Store
 from tests import strategies
 from tests.builds import copy, finished, samples
@@ -160,7 +160,7 @@ def test_it_is_made_of_a_build_with_a_manifest_and_a_test_set(tmp_path: Path) ->
     assert [(row["to"], row["status"]) for row in manifest["proof"]["checks"]] == [
         ("numpy", "exact"), ("qonnx", "exact"), ("hls4ml", "not_checked"), ("emulator", "exact"),
     ]  # fmt: skip
-    assert {row["licence"] for row in manifest["licences"]} == {"Apache-2.0", ""}
+    assert {row["license"] for row in manifest["licenses"]} == {"Apache-2.0", ""}
     assert "hls4ml: not checked: this flow makes no hls4ml" in (folder / "README.md").read_text()
     found = subprocess.run(["python3", folder / "host.py", folder / "tiny_v2.so"], capture_output=True, text=True)
     assert (found.returncode, found.stderr) == (0, "")

@@ -16,13 +16,14 @@ from codesign.deploy.ip import Ip
 from codesign.deploy.patterns import Patterns
 from codesign.design import Allocation, Artifact, Check, Dataset, Design, Point
 from codesign.errors import InputError
-from codesign.fixed import Fixed
+from codesign.fixed import Codes, Fixed
 from codesign.hdl.interface import Port
 from codesign.passes import Context
 from codesign.store import Store
 from codesign.target import load_target
 from tests.builds import make
-from tests.deploy.projects import Sums
+from tests.conftest import Program
+from tests.deploy.projects import Sums, random_codes
 from tests.synthesize.projects import dense
 from tests.synthesize.vendors import AMD, given
 
@@ -184,8 +185,44 @@ def test_vivado_is_told_to_package_the_core(form: Any, tmp_path: Path, monkeypat
         )
     record = json.loads((folder / "manifest.json").read_bytes())
     assert (record["top"], record["version"], record["latency_cycles"], record["clock_ns"]) == (top, 3, 2, 5.0)
-    assert {part["licence"] for part in record["licences"]} == {"Apache-2.0", "LGPL-3.0-or-later"}
+    assert {part["license"] for part in record["licenses"]} == {"Apache-2.0", "LGPL-3.0-or-later"}
     assert record["proof"]["checks"][-1]["to"] == "ip"
+
+
+def standing_in(project: Sums, folder: Path) -> Design:
+    """A design whose reference adds, in whose store the project is."""
+    store, ports = Store(folder / "store"), project.interface.inputs
+    project.write(folder / "project")
+    digest, codes = store.put_folder(folder / "project"), random_codes(ports, 200, 3)
+    made = zip(project.interface.outputs, project.expected(codes), strict=True)
+    given: dict[str, Any] = {
+        "target": AMD,
+        "artifacts": {"rtl": Artifact("rtl", digest, folder=True)},
+        "dataset": SimpleNamespace(split=lambda _: SimpleNamespace(inputs=codes)),
+        "quantized": SimpleNamespace(
+            encode=lambda _: {port.tensor: Codes(values, 0) for port, values in zip(ports, codes, strict=True)},
+            run=lambda _: {port.tensor: Codes(values, 0) for port, values in made},
+            verify=lambda: None,
+        ),
+        "checks": {},
+        "report": {"input": {"normalization": None, "classes": []}},
+    }
+    return Design(given)
+
+
+@pytest.mark.parametrize("text", ["cat", pytest.param("sed s/Sums/sums/", marks=pytest.mark.slow)])
+def test_a_core_of_vhdl_is_tried_in_whichever_case_ghdl_writes_its_name(
+    text: str, program: Program, tmp_path: Path
+) -> None:
+    """GHDL 2.0 keeps it, and older ones write lower case; what is given out has the project's own."""
+    program("ghdl", f'case "$1" in --synth) {text} sums.vhd ;; --version) echo GHDL ;; esac')
+    design = standing_in(Sums(((3, 7),), ((2, 30),), 3, "Sums", "vhdl"), tmp_path)
+    (tmp_path / "work").mkdir()
+    store = Store(tmp_path / "store")
+    made = Ip()(design, Context(store, tmp_path / "work"))
+    assert (made.checks["numpy->ip"].status, made.checks["numpy->ip"].inputs) == ("exact", 200)
+    store.take_out(made.artifacts["ip"].digest, tmp_path / "ip", folder=True)
+    assert "Sums core (" in (tmp_path / "ip" / "Sums_axis.v").read_text()
 
 
 @pytest.mark.usefixtures("no_bench")

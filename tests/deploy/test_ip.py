@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from codesign.deploy._stream import StreamCore, Streamed, stream
-from codesign.verify._verilator import compile_bench, find_verilator
+from codesign.hdl.verilator import compile_bench, find_verilator
 from tests.deploy.projects import Sums, random_codes
 
 SMALL = Sums(((3, 7), (1, 20)), ((2, 30), (1, 9)), 3)

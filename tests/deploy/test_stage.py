@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from codesign import plugins
+from codesign import deployment, plugins
 from codesign.deployment import deploy
+from codesign.directory import read_report
 from codesign.errors import InputError
-from codesign.flow import Setting
 from codesign.kept import Kept
 from codesign.passes import registry
-from codesign.store import Store
+from codesign.report.files import publish
+from codesign.setting import Setting
+from codesign.store import Store, write_whole
 from tests.builds import Project, copy, digests, finished, run
 from tests.deploy.notes import Core, Note
 from tests.test_passes import Entry
@@ -160,6 +162,60 @@ def test_what_differs_is_refused_or_marked(project: Project) -> None:
     assert digests(project.out) == before
     deploy(project.out, ["note"], allow_unproven=True)
     assert note(project) == "none unproven 1 numpy qonnx hls4ml"
+
+
+class Killed(BaseException):
+    """The end of a process, as far as files are concerned."""
+
+
+@pytest.mark.parametrize("again", ["the same", "another", "a new build"])
+@pytest.mark.parametrize("step", ["withdraw_report", "publish", "publish_report"])
+def test_a_kill_while_formats_are_put_out(
+    step: str, again: str, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing looks finished, and what comes next finds the formats and their report whole, or none of both."""
+    plain, undisturbed = project.report(), copy(project, tmp_path / "undisturbed")
+    for each in (project, undisturbed):
+        deploy(each.out, ["note"], option("deploy.note.text=first"))
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deployment, step, killed)
+        with pytest.raises(Killed):
+            deploy(project.out, ["note"], option("deploy.note.text=second"))
+    with pytest.raises(InputError, match=r"stopped while formats were put out.*run codesign deploy again"):
+        read_report(project.out)
+    deploy(undisturbed.out, ["note"], option("deploy.note.text=second"))
+    if again == "the same":
+        deploy(project.out, ["note"], option("deploy.note.text=second"))
+    elif again == "another":
+        with pytest.raises(InputError, match=r"no artifacts\.rtl"):
+            deploy(project.out, ["core"])
+    else:
+        project.library()
+        assert not (project.out / "note.txt").exists()
+        assert without_passes(project.report()) == without_passes(plain)
+        return
+    assert note(project) == f"second {TOLD}"
+    assert without_passes(project.report()) == without_passes(undisturbed.report())
+
+
+def test_a_kill_amid_the_files_of_a_report(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def torn(path: Path, content: bytes) -> None:
+        if path.name == "report.html":
+            raise Killed
+        write_whole(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "write_whole", torn)
+        with pytest.raises(Killed):
+            deploy(project.out, ["note"])
+    assert not (project.out / "report.json").exists()
+    deploy(project.out, ["note"])
+    assert note(project) == f"none {TOLD}"
+    assert "| note | note.txt |" in (project.out / "report.md").read_text()
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty"])

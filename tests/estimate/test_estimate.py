@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from codesign.design import Design, Measure
 from codesign.errors import InputError
-from codesign.estimate._fit import read_fit
-from codesign.estimate._model import estimate, estimate_graph, estimate_layers
-from codesign.estimate._needed import needed
-from codesign.estimate._terms import count_terms, digits
+from codesign.estimate.model.fit import read_fit
+from codesign.estimate.model.hardware import estimate, estimate_graph, estimate_layers
+from codesign.estimate.model.needed import needed
+from codesign.estimate.model.terms import count_terms, digits
 from codesign.estimate.resources import Resources
 from codesign.fixed import Codes, Fixed
 from codesign.graph import Graph, Node

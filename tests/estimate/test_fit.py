@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.estimate._fit import Error, read_fit
-from codesign.estimate._model import estimate
+from codesign.estimate.model.fit import Error, read_fit
+from codesign.estimate.model.hardware import estimate
 
 BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 sys.path.append(str(BENCHMARKS))

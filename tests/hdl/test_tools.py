@@ -14,6 +14,8 @@ from codesign.fixed import Codes
 from codesign.hdl import guard
 from codesign.hdl.families import FAMILIES, family_of, require_family, resources
 from codesign.hdl.interface import Interface, Port
+from codesign.hdl.play import play
+from codesign.hdl.verilator import find_verilator
 from codesign.hdl.yosys import Yosys, count_cells, find_yosys
 from codesign.passes import Pass
 from codesign.pipeline import Quiet
@@ -21,8 +23,6 @@ from codesign.store import Store
 from codesign.synthesize.yosys import Yosys as YosysPass
 from codesign.target import Target, load_target
 from codesign.transpile import rtl
-from codesign.verify._play import play
-from codesign.verify._verilator import find_verilator
 from codesign.verify.rtl import Rtl as VerifyRtl
 
 PORT = Port("in_x", "x", (2,), True, 4, 4)

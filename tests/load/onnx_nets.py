@@ -14,8 +14,8 @@ from torch import nn
 
 from codesign.design import Dataset
 from codesign.load._onnx import network_from_file
-from codesign.load._onnx_file import OnnxFile
-from codesign.load._onnx_settle import Settled
+from codesign.load.onnx_files.file import OnnxFile
+from codesign.load.onnx_files.settle import Settled
 from codesign.ops.op import Shape
 from codesign.ops.softmax import Tables
 

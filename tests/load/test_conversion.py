@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations, prune
 
 from codesign.design import Dataset
 from codesign.errors import InputError
-from codesign.load._dataset import make_dataset
+from codesign.load.data.dataset import make_dataset
 from codesign.load.torch import Torch, _execute, graph_for
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from codesign.design import Dataset
 from codesign.errors import InputError
-from codesign.load._dataset import make_dataset
+from codesign.load.data.dataset import make_dataset
 from codesign.load.torch import graph_for
 from codesign.ops.affine import Affine
 from codesign.torch_forward import float_forward, to_tensors

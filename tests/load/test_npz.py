@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from codesign.design import Dataset, Design
 from codesign.errors import InputError
-from codesign.load._dataset import make_dataset
+from codesign.load.data.dataset import make_dataset
 from codesign.load.npz import Npz
 
 ROWS = {"train": (0, 6), "validation": (6, 8), "test": (8, 10)}

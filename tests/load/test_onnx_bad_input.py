@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from codesign.errors import InputError
-from codesign.load import _onnx_file
+from codesign.load.onnx_files import file
 from tests.builds import Outcome, Project, make, run
 from tests.load.onnx_nets import QONNX, dense, model, node, plain_mlp, quantized_mlp, read, samples, saved
 
@@ -197,7 +197,7 @@ def test_over_two_gigabytes(tmp_path: Path) -> None:
     """The file is not read: it only seems to be that large."""
     path = tmp_path / "net.onnx"
     path.touch()
-    os.truncate(path, _onnx_file.MOST_BYTES + 1)
+    os.truncate(path, file.MOST_BYTES + 1)
     with pytest.raises(InputError, match=r"2\.0 GiB; protobuf.*holds no more than 2.*save_as_external_data"):
         read(path, samples((4,)))
 
@@ -297,7 +297,7 @@ def test_build_and_check_refuse(name: str, tmp_path: Path) -> None:
 
 def test_build_and_check_refuse_what_is_too_large(tmp_path: Path) -> None:
     made = project(tmp_path / "p", b"")
-    os.truncate(made.folder / "net.onnx", _onnx_file.MOST_BYTES + 1)
+    os.truncate(made.folder / "net.onnx", file.MOST_BYTES + 1)
     assert_refuses(made, "GiB; protobuf", 2)
 
 

@@ -15,10 +15,10 @@ from torch import nn
 from codesign.errors import InputError
 from codesign.graph import Graph
 from codesign.load._fx import graph_from_module
-from codesign.load._onnx_settle import Settled
-from codesign.ops._dyadic import Dyadic, Dyadics
+from codesign.load.onnx_files.settle import Settled
 from codesign.ops.affine import Affine
 from codesign.ops.clip import Clip
+from codesign.ops.dyadic import Dyadic, Dyadics
 from codesign.ops.flatten import Reshape
 from codesign.ops.floor import Floor
 from codesign.ops.leakyrelu import LeakyRelu

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from codesign.allocate._given import formats_given
 from codesign.design import Design
 from codesign.errors import InputError
-from codesign.export._writer import Writer
+from codesign.export.writers.qonnx import Writer
 from codesign.fixed import Fixed
 from codesign.given import ROUNDINGS, Quantizer
-from codesign.load._onnx_file import OnnxFile
-from codesign.load._onnx_reference import reference_outputs
-from codesign.load._onnx_settle import Settled
+from codesign.load.onnx_files.file import OnnxFile
+from codesign.load.onnx_files.reference import reference_outputs
+from codesign.load.onnx_files.settle import Settled
 from codesign.network import QuantizedNetwork
-from codesign.ops._dyadic import Dyadic
 from codesign.ops.affine import Affine
+from codesign.ops.dyadic import Dyadic
 from codesign.quantized import Quantized
 from codesign.torch_forward import float_forward, to_tensors
 from tests.load.onnx_nets import QONNX, dense, model, node, quant, quantized_mlp, read, samples, saved

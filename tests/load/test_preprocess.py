@@ -10,7 +10,7 @@ from torch import nn
 
 from codesign.design import Dataset
 from codesign.errors import InputError
-from codesign.load._dataset import make_dataset
+from codesign.load.data.dataset import make_dataset
 from codesign.load.torch import graph_for
 
 FORMATS = ("ufixed<6,4>", "fixed<5,1>", "fixed<4,4>")

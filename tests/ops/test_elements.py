@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from codesign.errors import InputError
+from codesign.fixed import Fixed
 from codesign.interval import Interval
 from codesign.load._fx import graph_from_module
 from codesign.ops.add import Add, Sub
@@ -29,9 +30,21 @@ from codesign.ops.table import FRACTION, Table, thresholds
 from codesign.ops.transpose import Transpose
 from codesign.ops.upsample import Upsample
 from tests.load.test_fx import assert_converts
+from tests.networks import STAGES, Plan, build_network
 from tests.ops.cases import assert_pulls_back, assert_same_values, assert_tight, random_codes, random_interval
 
 Function = Callable[..., Tensor]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("rank", [1, 2])
+def test_no_samples_at_all(stage: str, rank: int) -> None:
+    """A batch of none is one like any other."""
+    plan = Plan(rank, (stage,), "mean", (True,) * 3, ((5, 1),), ((6, 2),), Fixed(True, 6, 2), 4)
+    quantized = build_network(plan).quantized
+    shapes = quantized.graph.shapes()
+    values = quantized.run(quantized.encode([np.zeros((0, *shape)) for shape in quantized.graph.inputs.values()]))
+    assert {name: codes.values.shape for name, codes in values.items()} == {name: (0, *shapes[name]) for name in values}
 
 
 class After(nn.Module):

@@ -12,9 +12,9 @@ from codesign.hdl.circuit import trace_network
 from codesign.hdl.cycles import pack, unpack
 from codesign.hdl.interface import Interface, Port
 from codesign.hdl.unrolled import write_unrolled
+from codesign.hdl.verilator import compile_player, find_verilator
 from codesign.hdl.yosys import count_cells, find_yosys
 from codesign.place._harness import write_harness
-from codesign.verify._verilator import compile_player, find_verilator
 from tests.hdl.test_simulation import PLANS
 from tests.networks import build_network
 

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, sync_playwright
 from playwright.sync_api import Page as Tab
 
-from codesign.report._compare import compare, comparison_page
-from codesign.report._page import page
+from codesign.report.files.compare import compare, comparison_page
+from codesign.report.files.page import page
 from tests.builds import finished
 from tests.report.pages import bare, large, report
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from codesign.errors import InputError
-from codesign.report._compare import Comparison, compare, comparison_page
+from codesign.report.files.compare import Comparison, compare, comparison_page
 from tests.builds import copy, finished, run
 from tests.report.pages import Page
 

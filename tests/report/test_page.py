@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import json
 import re
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 import pytest
 
 from codesign.directory import read_report
-from codesign.report import _page
-from codesign.report._document import markdown
-from codesign.report._fit import KINDS, fit
-from codesign.report._page import CLASSES, HISTOGRAMS, POINTS, page
+from codesign.report.files import page as pages
+from codesign.report.files._fit import KINDS, fit
+from codesign.report.files.document import markdown
+from codesign.report.files.page import CLASSES, HISTOGRAMS, POINTS, page
 from tests.builds import finished
 from tests.report.pages import Page, bare, large, report
 
@@ -44,7 +45,7 @@ LIBRARIES = {
 
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_the_libraries_are_unchanged(name: str) -> None:
-    content = (Path(_page.__file__).parent / "page" / "vendor" / name).read_bytes()
+    content = (Path(pages.__file__).parent / "page" / "vendor" / name).read_bytes()
     assert hashlib.sha256(content).hexdigest() == LIBRARIES[name]
 
 
@@ -127,6 +128,21 @@ def test_what_is_not_there_is_said() -> None:
         "no histograms", "quantizers that the network came with", "Built from Python",
     ):  # fmt: skip
         assert said in words
+
+
+def test_passes_without_times_are_no_figure() -> None:
+    """Bundles have none, and are the same bytes wherever they are made."""
+    for whole, drawn in ((report(), True), (report() | {"passes": []}, False)):
+        found = Page(page(whole))
+        charts = [attributes.get("data-chart") for tag, attributes in found.elements if tag == "figure"]
+        assert ("passes" in charts) == drawn
+        assert any("Times are left out" in text for text in found.texts) != drawn
+
+
+def test_the_license_of_what_draws_is_in_the_page(text: str) -> None:
+    words = (Path(pages.__file__).parent / "page" / "vendor" / "LICENSE").read_text()
+    assert "Permission to use, copy, modify" in words
+    assert html.escape(words, quote=False) in text.replace("&#34;", '"').replace("&#39;", "'")
 
 
 def test_a_report_from_before_these_keys_is_a_page(tmp_path: Path) -> None:

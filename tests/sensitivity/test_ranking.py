@@ -7,7 +7,7 @@ from codesign.design import Design, Score, Sensitivity
 from codesign.graph import Graph, Node
 from codesign.ops.relu import Relu
 from codesign.passes import Context
-from codesign.sensitivity._ranking import Disagreement, Ranked, disagreements, groups, ranking, unit
+from codesign.ranking import Disagreement, Ranked, disagreements, groups, ranking, unit
 from codesign.sensitivity.comparison import Comparison
 from codesign.store import Store
 from tests.jets import loaded

@@ -15,8 +15,8 @@ from codesign.directory import opened, read_report
 from codesign.errors import InputError
 from codesign.flow import load_flow
 from codesign.limits import LIMITS
-from codesign.report import _ingest
-from codesign.report._ingest import ingest
+from codesign.report.files import ingest as ingesting
+from codesign.report.files.ingest import ingest
 from tests.builds import QONNX_PASSES, Outcome, Project, copy, finished, run
 from tests.synthesize.vendors import FIGURES, SAVED, fake, finish, finishing
 
@@ -249,7 +249,7 @@ def test_a_full_disk_leaves_the_report_whole(build: Path, tmp_path: Path, monkey
     with pytest.raises(OSError, match="No space left"):
         ingest(folder, build)
     assert files(build) == before
-    assert _ingest.Returned.at(folder).manifest.top == "network"
+    assert ingesting.Returned.at(folder).manifest.top == "network"
 
 
 def test_the_build_runs_a_tool_that_is_there(tmp_path: Path) -> None:

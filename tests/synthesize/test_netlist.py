@@ -10,13 +10,13 @@ import pytest
 from codesign.errors import ToolError
 from codesign.fixed import Codes
 from codesign.hdl.interface import Interface
+from codesign.hdl.play import play
+from codesign.hdl.verilator import compile_player, find_verilator
 from codesign.hdl.yosys import find_yosys, run_yosys
 from codesign.quantized import Quantized
 from codesign.synthesize._gates import WORDS, Activity, simulate
 from codesign.synthesize._netlist import Cell, Netlist
 from codesign.synthesize._standard_cells import LIBERTY, NETLIST, Mapped, smallest_nand
-from codesign.verify._play import play
-from codesign.verify._verilator import compile_player, find_verilator
 from tests.synthesize.projects import dense, mapped, needs_cells, vectors
 
 pytestmark = needs_cells

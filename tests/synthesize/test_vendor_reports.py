@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.errors import InputError
-from codesign.synthesize._manifest import Manifest
-from codesign.synthesize._reading import Reading
 from codesign.synthesize._vivado_reports import read_timing
+from codesign.synthesize.vendor.project import VendorProject
+from codesign.synthesize.vendor.reading import Reading
 from tests.synthesize.vendors import CASES, FIGURES, SAVED, manifest, step_of
 
 FILES = [(tool, path.name) for tool in CASES for path in sorted((SAVED / tool).iterdir())]
@@ -188,10 +188,10 @@ def test_hls4ml_reads_the_same(tmp_path: Path, capfd: pytest.CaptureFixture[str]
 def test_a_manifest_of_another_kind_is_refused(change: Callable, words: str, tmp_path: Path) -> None:
     manifest("vivado").write(tmp_path)
     path = tmp_path / "codesign.json"
-    assert Manifest.read(path) == manifest("vivado")
+    assert VendorProject.read(path) == manifest("vivado")
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
     with pytest.raises(InputError, match=re.escape(words)):
-        Manifest.read(path)
+        VendorProject.read(path)
 
 
 @given(st.binary(max_size=100))
@@ -203,4 +203,4 @@ def test_a_manifest_of_garbage_is_refused(garbage: bytes) -> None:
         path = Path(folder) / "codesign.json"
         path.write_bytes(garbage)
         with pytest.raises(InputError, match="no project of codesign's"):
-            Manifest.read(path)
+            VendorProject.read(path)

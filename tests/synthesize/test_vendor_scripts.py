@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codesign.synthesize._tcl import tcl
-from codesign.synthesize._vendor import VendorTool
+from codesign.synthesize.vendor.tool import VendorTool
 from codesign.synthesize.vivado import Vivado
+from codesign.tcl import tcl
 from tests.synthesize.vendors import CASES, INTERFACE, manifest, project_folder, step_of
 
 tkinter = pytest.importorskip("tkinter")

@@ -13,8 +13,8 @@ from codesign.design import Artifact, Design
 from codesign.hdl.interface import Interface, Port
 from codesign.passes import Context, lookup
 from codesign.store import Store
-from codesign.synthesize._manifest import Manifest
-from codesign.synthesize._vendor import VendorTool
+from codesign.synthesize.vendor.project import VendorProject
+from codesign.synthesize.vendor.tool import VendorTool
 from codesign.target import load_target
 
 SAVED = Path(__file__).parent / "reports"
@@ -79,9 +79,9 @@ def run(step: VendorTool, design: Design, store: Store, folder: Path) -> Design:
     return step(design, Context(store, folder / "work"))
 
 
-def manifest(tool: str) -> Manifest:
+def manifest(tool: str) -> VendorProject:
     """Of a project that a tool's saved reports could be from."""
-    return Manifest(f"synthesize.{tool}", CASES[tool][0], "0" * 64, "network", INTEL if tool == "quartus" else AMD)
+    return VendorProject(f"synthesize.{tool}", CASES[tool][0], "0" * 64, "network", INTEL if tool == "quartus" else AMD)
 
 
 def finish(project: Path, tool: str) -> None:

@@ -1,6 +1,7 @@
 """ROC curves and working points against counting; classes, confusion and rates of a classifier."""
 
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from codesign.errors import InputError
 from codesign.separation import Rate
 from codesign.verify._roc import POINTS, area, curve, working_point
 from codesign.verify.accuracy import Accuracy, log_odds
-from tests.builds import finished, make
+from tests.builds import finished, make, samples
 
 SCORES = st.lists(st.integers(0, 6), min_size=1, max_size=12).map(lambda scores: np.array(scores, float))
 Scores = npt.NDArray[np.float64]
@@ -143,3 +144,14 @@ def test_a_signal_that_is_not_there_is_refused_before_training(
     with pytest.raises(InputError, match=message) as caught:
         project.library()
     assert any("asked beforehand" in note for note in caught.value.__notes__)
+
+
+def test_classes_that_are_called_as_another_one_together_are_refused(tmp_path: Path) -> None:
+    project = make(tmp_path / "project", changes={"load.npz": {"classes": "names"}, "verify": {"signal": ["w", "t"]}})
+    x, y = samples()
+    project.write_data(x, y, names=np.array(["w", "w_t", "t"]))
+    with pytest.raises(InputError, match=r"signal: .*called 'w_t' together, as another class is.*rename that class"):
+        project.library()
+    project.write({"load.npz": {"classes": "names"}, "verify": {"signal": ["w_t"], "rate_khz": 8000}})
+    report = project.library().report or {}
+    assert [each["signal"] for each in report["roc"] if each["rate"]] == [["w_t"]]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import ClassVar
 
-from codesign.allocate.costs._arithmetic import TREE_CARRY_BITS, accumulator_bits, product_bits
 from codesign.allocate.costs._cost import Cost, Part
+from codesign.allocate.counting.arithmetic import TREE_CARRY_BITS, accumulator_bits, product_bits
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from codesign.allocate.costs._arithmetic import csd_digits, levels
 from codesign.allocate.costs._cost import Cost, Part
+from codesign.allocate.counting.arithmetic import csd_digits, levels
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from codesign.allocate.costs._arithmetic import TREE_CARRY_BITS, accumulator_bits
 from codesign.allocate.costs._cost import Cost, Part
-from codesign.estimate._fit import read_fit
+from codesign.allocate.counting.arithmetic import TREE_CARRY_BITS, accumulator_bits
+from codesign.estimate.model.fit import read_fit
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class RtlLut(Cost):
 
     A weight that is not zero has digits in proportion to its bits, on average, and each takes an adder as wide as the
     activation, with two bits of carries. ``benchmarks/estimates.py`` fits to networks that ``transpile.rtl`` makes and
-    Yosys counts for UltraScale+; the fit and its error are in ``codesign/estimate/fitted.json``. Weights of trained
+    Yosys counts for UltraScale+; the fit and its error are in ``estimate/model/fitted.json``. Weights of trained
     networks lie closer to zero than their width allows, and take less. A sum of branches takes a LUT per bit.
 
     Source: our own fit; Parhi, VLSI Digital Signal Processing Systems, 13.6 (digits); AMD UG574 (LUTs of an adder).

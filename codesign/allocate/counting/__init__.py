@@ -1,0 +1,1 @@
+"""What hardware is made of: products, sums and how they may be done."""

@@ -1,0 +1,1 @@
+"""Arrays as a `Dataset`: checked, split and normalized, wherever they come from."""

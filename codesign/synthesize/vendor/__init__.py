@@ -1,0 +1,1 @@
+"""Projects for vendors' tools, which are run here or elsewhere."""

@@ -1,0 +1,1 @@
+"""Running the representations of a network, each against the integers of another."""
