@@ -25,7 +25,7 @@ FLOWS = ["qonnx"] * 7 + ["hls4ml"] * 3
 MOMENTS = [(index + random.Random(f"kill {index}").random()) / 10 for index in range(10)]
 #: So that the tenths of both flows are mixed.
 ORDER = [0, 3, 9, 6, 2, 5, 7, 1, 4, 8]
-#: Those of every run of the tests: at the start, at the end and in the middle of a build.
+#: Those of every run of the tests, slow ones or not.
 USUAL = (0, 2)
 
 
