@@ -3,20 +3,21 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import cos, exp, inf, isfinite, log, pi
+from math import cos, inf, isfinite, log, pi
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from codesign.design import Design
 from codesign.finetune._compiled import compiled
 from codesign.finetune._front import Trial, Trials
 from codesign.finetune._keep import restore, save
-from codesign.finetune._learned import Network
-from codesign.finetune._step import MEAN, SQUARE, Control, Limits, State, make_step
+from codesign.finetune._start import Beginning
+from codesign.finetune._step import MEAN, SQUARE, Control, State, make_step
 from codesign.finetune._train import Batches
 from codesign.passes import Progress
-from codesign.torch_forward import mean_loss
+from codesign.torch_forward import mean_loss, split_tensors
 
 #: Most samples of one evaluation.
 AT_ONCE = 4096
@@ -78,9 +79,14 @@ class Run:
     stopped: str = ""
 
 
+def data_of(design: Design) -> tuple[Batches, Batches]:
+    """Training and validation samples."""
+    found = [split_tensors(design.dataset.split(name)) for name in ("train", "validation")]
+    return Batches(*found[0]), Batches(*found[1])
+
+
 def anneal(
-    network: Network,
-    start: tuple[Tensor, Limits],
+    begun: Beginning,
     data: tuple[Batches, Batches],
     recipe: Recipe,
     work: Path,
@@ -89,19 +95,17 @@ def anneal(
     """Train while the cost that is aimed at falls from the highest to the lowest, evenly on a logarithmic scale.
 
     Args:
-        network: The network.
-        start: The vector to start from, and its limits.
+        begun: What to start from.
         data: Training and validation samples.
         recipe: How to train.
         work: Folder where the state is saved, and found again after a kill.
         progress: Told the steps.
     """
-    training, validation = data
-    vector, limits = start
-    run = Run(State.at(vector, log(1e-2 / recipe.highest)), Trials())
+    training, _ = data
+    run = Run(State.at(begun.vector, log(1e-2 / recipe.highest)), Trials())
     restore(run, work / "per_weight.safetensors")
     batches = _batches(training, recipe, run.step)
-    step, evaluate = _functions(network, run.state, limits, data, recipe)
+    step, evaluate = _functions(begun, run.state, data, recipe)
     between = max(1, min(BETWEEN, recipe.steps // EVALUATIONS))
     began = time.monotonic()
     while (done := _share(run, recipe, time.monotonic() - began)) < 1:
@@ -114,7 +118,8 @@ def anneal(
                 run.stopped = f"the loss became {float(made[5])} before step {run.step}"
                 break
             run.trials.add(trial)
-            progress(f"{network.cost_name} {trial.cost:,.0f}, validation loss {trial.loss:.4f}", *_told(run, recipe, done))
+            task = f"{begun.network.cost_name} {trial.cost:,.0f}, validation loss {trial.loss:.4f}"
+            progress(task, *_told(run, recipe, done))
             if run.step % SAVED == 0:
                 save(run, work / "per_weight.safetensors")
     run.trials.finish()
@@ -162,17 +167,20 @@ def _batches(data: Batches, recipe: Recipe, step: int) -> Iterator[Batches]:
 
 
 def _functions(
-    network: Network, state: State, limits: Limits, data: tuple[Batches, Batches], recipe: Recipe
+    begun: Beginning, state: State, data: tuple[Batches, Batches], recipe: Recipe
 ) -> tuple[Callable[..., Sequence[Tensor]], Callable[[Run], Trial]]:
     """The step, and the evaluation of a run's average."""
-    training, validation = data
+    (training, validation), network = data, begun.network
     count = min(recipe.batch, len(training.wanted))
     example = (*state, torch.tensor(_control(0, 0.0, recipe)), training.wanted[:count])
-    step = compiled(make_step(network, limits), (*example, *(x[:count] for x in training.inputs)), recipe.compiled)
+    step = compiled(
+        make_step(network, begun.limits), (*example, *(x[:count] for x in training.inputs)), recipe.compiled
+    )
 
-    def outcome(vector: Tensor, wanted: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def outcome(vector: Tensor, wanted: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         parts = network.whole(vector)
-        return mean_loss(network.forward(parts, inputs)[0], wanted), network.cost(parts)
+        outputs = network.forward(parts, inputs)[0]
+        return *judged(outputs, wanted), network.cost(parts)
 
     size = min(AT_ONCE, len(validation.wanted))
     judge = compiled(
@@ -180,17 +188,17 @@ def _functions(
     )
 
     def evaluate(run: Run) -> Trial:
-        total, cost = 0.0, 0.0
+        vector, found = run.state.average.clone(), list[Sequence[Tensor]]()
         for first in range(0, len(validation.wanted) - size + 1, size):
             rows = slice(first, first + size)
-            loss, found = judge(run.state.average, validation.wanted[rows], *(x[rows] for x in validation.inputs))
-            total, cost = total + float(loss), float(found)
-        loss = total / (len(validation.wanted) // size)
-        return Trial(run.step, cost, loss, run.state.average.clone(), run.state.square.clone())
+            found.append(judge(vector, validation.wanted[rows], *(x[rows] for x in validation.inputs)))
+        loss, error, cost = torch.stack([torch.stack(list(each)) for each in found]).mean(0).tolist()
+        return Trial(run.step, cost, loss, error, vector, run.state.square.clone())
 
     return step, evaluate
 
 
-def fine(rate: float) -> bool:
-    """Whether a step size is one."""
-    return 0 < rate < inf and isfinite(exp(-rate))
+def judged(outputs: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean loss, and the share of samples in a wrong class; for targets, the loss twice."""
+    loss = mean_loss(outputs, wanted)
+    return loss, loss if wanted.is_floating_point() else (outputs.argmax(1) != wanted).float().mean()

@@ -1,6 +1,5 @@
 """From a learned vector to integers: codes, formats, and what they cost, counted from them alone."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -143,12 +142,12 @@ def counts(codes: IntArray, cost: CostName) -> IntArray:
 
 
 def prices(network: Network, given: Integers) -> dict[str, IntArray]:
-    """What one of ``counts`` costs, of every parameter's element: bits met times uses, or positions of a bias."""
+    """What one of ``counts`` costs, of every parameter's element: bits met times uses, or 1 of a bias, times positions."""
     found = {name: np.zeros(codes.shape, np.int64) for name, codes in given.codes.items()}
     for each in network.nodes:
         roles, source = each.node.op.parameters(), network.layout.graph.origin(each.node.inputs[0])
-        found[roles["weight"]] += met(each, given.bits[source].width * 1, found[roles["weight"]].shape) * _uses(
-            each, found[roles["weight"]].shape
+        found[roles["weight"]] += each.positions * met(
+            each, given.bits[source].width, given.codes[roles["weight"]].shape
         )
         if "bias" in roles:
             found[roles["bias"]] += each.positions
@@ -157,12 +156,7 @@ def prices(network: Network, given: Integers) -> dict[str, IntArray]:
 
 def met(each: Weighted, of_units: IntArray, shape: tuple[int, ...]) -> IntArray:
     """What each weight finds at the unit that it meets."""
-    columns = of_units.reshape(-1)[each.meeting.index.numpy()]
-    return np.broadcast_to(columns, (prod(shape) // len(columns), len(columns))).reshape(shape)
-
-
-def _uses(each: Weighted, shape: tuple[int, ...]) -> IntArray:
-    columns = each.meeting.uses.numpy().astype(np.int64)
+    columns = of_units.reshape(-1)[each.index.numpy()]
     return np.broadcast_to(columns, (prod(shape) // len(columns), len(columns))).reshape(shape)
 
 

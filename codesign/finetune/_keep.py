@@ -24,7 +24,7 @@ def save(run: "Run", path: Path) -> None:
     named |= {f"last.{index}": trial for index, trial in enumerate(run.trials.last)}
     for name, trial in named.items():
         tensors |= {f"{name}.vector": trial.vector, f"{name}.square": trial.square}
-    numbers["trials"] = {name: [trial.step, trial.cost, trial.loss] for name, trial in named.items()}
+    numbers["trials"] = {name: [trial.step, trial.cost, trial.loss, trial.error] for name, trial in named.items()}
     numbers["counted"] = {place: loss for place, (loss, _) in run.trials.best.items()}
     write_whole(path, dump({name: value.clone() for name, value in tensors.items()}, {"run": json.dumps(numbers)}))
 

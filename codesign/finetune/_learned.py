@@ -10,7 +10,7 @@ from torch import Tensor
 
 from codesign.finetune._bits import counted, digits, power, round_weights, significant, truncate, whole
 from codesign.finetune._layout import Layout, Parts
-from codesign.finetune._units import Meeting, Reached
+from codesign.finetune._units import Reached
 from codesign.fixed import Fixed
 from codesign.graph import Node
 from codesign.network import QuantizedNetwork
@@ -39,7 +39,9 @@ class Network:
         # Which tensors have a format decides what a bias reaches, not which one.
         carried = QuantizedNetwork(graph, dict.fromkeys(graph.activations(), Fixed(True, 2, 2))).carried
         found = [
-            Weighted(node, units.meetings[node.name], units.reached(node), units.positions(node), carried.get(node.name))
+            Weighted(
+                node, units.meetings[node.name], units.reached(node), units.positions(node), carried.get(node.name)
+            )
             for node in graph.weighted()
         ]
         return found[::-1]
@@ -87,7 +89,7 @@ class Network:
     def cost(self, parts: Parts) -> Tensor:
         """Bits of weights times bits of the activations that they meet, and bits of biases; dead units are free.
 
-        ``sum over weights w: uses(w) b_w b_a + sum over biases: positions b``. A unit without bits, or that no weight
+        ``sum over weights: positions b_w b_a + sum over biases: positions b``. A unit without bits, or that no weight
         reads, is dead: weights and biases that lead to it cost nothing.
         """
         shifted, widths = self.shifted(parts), self._widths(parts)
@@ -101,10 +103,10 @@ class Network:
             counts = self._count(shifted, parts, roles["weight"])
             if needed is not None:
                 counts = counts * needed.reshape(-1, *[1] * (counts.dim() - 1))
-            columns = counts.reshape(-1, len(each.meeting.index)).sum(0)
+            columns = counts.reshape(-1, len(each.index)).sum(0)
             bits = widths[source].reshape(-1)
-            total = total + (columns * each.meeting.uses * bits[each.meeting.index]).sum()
-            met = torch.zeros_like(bits).index_add(0, each.meeting.index, columns).detach()
+            total = total + each.positions * (columns * bits[each.index]).sum()
+            met = torch.zeros_like(bits).index_add(0, each.index, columns).detach()
             reads[source] = reads[source] + met if source in reads else met
             if "bias" in roles:
                 counts = self._count(shifted, parts, roles["bias"])
@@ -162,14 +164,14 @@ class Weighted:
 
     Args:
         node: The node.
-        meeting: Which bits its weights meet.
+        index: Units of its input that its weights meet, ``[columns]`` of weights ``[rows, columns]``.
         reached: What its channels are needed for.
         positions: Places at which its weights are used.
         carried: The quantized tensor that its bias reaches unchanged, if there is one.
     """
 
     node: Node
-    meeting: Meeting
+    index: Tensor
     reached: Reached
     positions: int
     carried: str | None = field(default=None)

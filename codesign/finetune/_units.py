@@ -13,19 +13,6 @@ from codesign.ops.op import Shape
 
 
 @dataclass(frozen=True)
-class Meeting:
-    """Which unit of its input's bits each weight of a node is multiplied with, and how often for one sample.
-
-    Args:
-        index: Units ``[columns]``; weights are ``[rows, columns]``, the same in every row.
-        uses: Products of a weight ``[columns]``; 0 where it meets nothing but padding.
-    """
-
-    index: Tensor
-    uses: Tensor
-
-
-@dataclass(frozen=True)
 class Reached:
     """What a tensor reaches through operations without weights.
 
@@ -63,9 +50,12 @@ class Units:
         return {name: self._shape(name) for name in self.graph.activations()}
 
     @cached_property
-    def meetings(self) -> dict[str, Meeting]:
-        """By name of the node with weights."""
-        found: dict[str, Meeting] = {}
+    def meetings(self) -> dict[str, Tensor]:
+        """Which units of its input each weight of a node meets, by the node's name.
+
+        ``[columns]`` for weights ``[rows, columns]``, the same in every row.
+        """
+        found: dict[str, Tensor] = {}
         for node in self.graph.weighted():
             meeting = self._meeting(node, self.shapes[self.graph.origin(node.inputs[0])])
             assert meeting is not None  # the shape was chosen so
@@ -135,7 +125,7 @@ class Units:
                 return shape
         return whole
 
-    def _meeting(self, node: Node, shape: Shape) -> Meeting | None:
+    def _meeting(self, node: Node, shape: Shape) -> Tensor | None:
         """Found by the gradients of the operation itself; None if a weight meets several units.
 
         With ones for an input, the gradient of the summed output on a weight is how often it is used; with the units'
@@ -146,18 +136,17 @@ class Units:
         uses, total, squares = (self._gradient(node, origin, x) for x in (torch.ones_like(units), units, units**2))
         if not torch.equal(total**2, uses * squares):
             return None
-        index = torch.where(uses > 0, total / uses.clamp(min=1), 0).round()
-        rows = index.reshape(len(index), -1), uses.reshape(len(uses), -1)
-        if not all(torch.equal(each, each[:1].expand_as(each)) for each in rows):  # groups of channels
-            rows = (index.reshape(1, -1), uses.reshape(1, -1))
-        return Meeting(rows[0][0].long(), rows[1][0].float())
+        index = torch.where(uses > 0, total / uses.clamp(min=1), 0).round().long()
+        rows = index.reshape(len(index), -1)
+        return rows[0] if torch.equal(rows, rows[:1].expand_as(rows)) else rows.reshape(-1)  # groups of channels
 
     def _gradient(self, node: Node, origin: str, values: Tensor) -> Tensor:
         values = self._moved(origin, node.inputs[0], values[None])
         roles: Mapping[str, str] = node.op.parameters()
         zeros = {role: torch.zeros(self.graph.parameters[name].shape).double() for role, name in roles.items()}
         weight = zeros["weight"].requires_grad_()
-        return torch.autograd.grad(node.op.forward([values], zeros).sum(), weight)[0]
+        with torch.enable_grad():
+            return torch.autograd.grad(node.op.forward([values], zeros).sum(), weight)[0]
 
     def _moved(self, origin: str, tensor: str, values: Tensor) -> Tensor:
         if tensor == origin:
