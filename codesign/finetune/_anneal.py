@@ -180,7 +180,7 @@ def _functions(
     def outcome(vector: Tensor, wanted: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         parts = network.whole(vector)
         outputs = network.forward(parts, inputs)[0]
-        return *judged(outputs, wanted), network.cost(parts)
+        return *judged(outputs, wanted), network.total(parts)
 
     size = min(AT_ONCE, len(validation.wanted))
     judge = compiled(

@@ -1,7 +1,7 @@
 """Quantizers whose bits are learned, and what bits of weights cost: exact forward, smooth backward.
 
-Gradients go straight through the rounding (arXiv 1308.3432), to the bits too (HGQ, arXiv 2405.00645): an error ``x - q``
-halves with every fraction bit, so that ``d q / d f = ln 2 (x - q)``; at the upper end ``q = 2^i - 2^-f``.
+Gradients go straight through the rounding (arXiv 1308.3432), to the bits too (HGQ, arXiv 2405.00645): an error
+``x - q`` halves with every fraction bit, so that ``d q / d f = ln 2 (x - q)``; at the upper end ``q = 2^i - 2^-f``.
 """
 
 from math import log

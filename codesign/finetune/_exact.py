@@ -1,7 +1,7 @@
 """From a learned vector to integers: codes, formats, and what they cost, counted from them alone."""
 
 from dataclasses import dataclass, replace
-from math import prod
+from math import fsum, prod
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from codesign.arrays import IntArray
+from codesign.errors import ContractError
 from codesign.estimate._needed import needed
-from codesign.estimate._terms import bit_length, digits
+from codesign.estimate._terms import bit_length, trailing
 from codesign.finetune._layout import Parts
-from codesign.finetune._learned import CostName, Network, Weighted
+from codesign.finetune._learned import Network, Weighted
 from codesign.finetune._units import channel_axis
 from codesign.fixed import Fixed
 from codesign.quantized import Quantized
@@ -106,7 +107,7 @@ def quantized(network: Network, given: Integers) -> tuple[Quantized, Integers]:
         if _same(given, after):
             return made, given
         given = after
-    raise AssertionError("units die without end")
+    raise ContractError("learned bits", "units that die without end", f"an end after {ROUNDS} rounds")
 
 
 def _network(network: Network, given: Integers) -> Quantized:
@@ -114,7 +115,8 @@ def _network(network: Network, given: Integers) -> Quantized:
     codes: dict[str, IntArray] = {}
     for name, values in given.codes.items():
         codes[name], formats[name] = _narrow(values, given.fraction[name])
-    return Quantized(network.layout.graph, formats, codes)
+    graph = network.layout.graph
+    return Quantized(graph, formats, codes, tuple(graph.inputs))
 
 
 def _narrow(codes: IntArray, fraction: IntArray) -> tuple[IntArray, Fixed]:
@@ -126,29 +128,13 @@ def _narrow(codes: IntArray, fraction: IntArray) -> tuple[IntArray, Fixed]:
     return odd, Fixed(True, width, np.where(width > 0, width - point, -lowest))
 
 
-def trailing(codes: IntArray) -> IntArray:
-    """Zeros at the ends of codes; 0 of 0."""
-    return bit_length(np.where(codes != 0, codes & -codes, 1)) - 1
-
-
-def spans(codes: IntArray) -> IntArray:
-    """Bits from the first that is set to the last; 0 for 0."""
-    return np.where(codes != 0, bit_length(codes) - trailing(codes), 0)
-
-
-def counts(codes: IntArray, cost: CostName) -> IntArray:
-    """What of each code is multiplied with bits of activations."""
-    return spans(codes) if cost == "ebops" else digits(codes)
-
-
-def prices(network: Network, given: Integers) -> dict[str, IntArray]:
-    """What one of ``counts`` costs, of every parameter's element: bits met times uses, or 1 of a bias, times positions."""
-    found = {name: np.zeros(codes.shape, np.int64) for name, codes in given.codes.items()}
+def prices(network: Network, given: Integers) -> dict[str, Float64]:
+    """What one of what is counted costs, by parameter and element."""
+    found = {name: np.zeros(codes.shape) for name, codes in given.codes.items()}
     for each in network.nodes:
         roles, source = each.node.op.parameters(), network.layout.graph.origin(each.node.inputs[0])
-        found[roles["weight"]] += each.positions * met(
-            each, given.bits[source].width, given.codes[roles["weight"]].shape
-        )
+        weight = found[roles["weight"]]
+        weight += each.positions * network.cost.price(met(each, given.bits[source].width, weight.shape))
         if "bias" in roles:
             found[roles["bias"]] += each.positions
     return found
@@ -160,10 +146,10 @@ def met(each: Weighted, of_units: IntArray, shape: tuple[int, ...]) -> IntArray:
     return np.broadcast_to(columns, (prod(shape) // len(columns), len(columns))).reshape(shape)
 
 
-def count(network: Network, given: Integers) -> int:
+def count(network: Network, given: Integers) -> float:
     """The cost, counted from integers."""
     price = prices(network, given)
-    return int(sum((counts(codes, network.cost_name) * price[name]).sum() for name, codes in given.codes.items()))
+    return fsum(float((network.cost.exact(codes) * price[name]).sum()) for name, codes in given.codes.items())
 
 
 def _without_dead(network: Network, given: Integers, made: Quantized) -> Integers:

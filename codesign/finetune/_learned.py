@@ -3,21 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from codesign.finetune._bits import counted, digits, power, round_weights, significant, truncate, whole
+from codesign.finetune._bits import counted, power, round_weights, significant, truncate, whole
+from codesign.finetune._costs import COSTS, Cost, CostName
 from codesign.finetune._layout import Layout, Parts
 from codesign.finetune._units import Reached
 from codesign.fixed import Fixed
 from codesign.graph import Node
 from codesign.network import QuantizedNetwork
 from codesign.torch_forward import role_tensors
-
-#: What a weight costs beside the bits that it meets: bits from the first that is set to the last, or signed digits.
-CostName = Literal["ebops", "digits"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,12 @@ class Network:
     """
 
     layout: Layout
-    cost_name: CostName = "ebops"
+    cost_name: CostName = "counted_ebops"
+
+    @property
+    def cost(self) -> Cost:
+        """How it is counted."""
+        return COSTS[self.cost_name]
 
     @cached_property
     def nodes(self) -> list["Weighted"]:
@@ -86,10 +88,10 @@ class Network:
         values = graph.run(given, step)
         return [values[name] for name in graph.outputs]
 
-    def cost(self, parts: Parts) -> Tensor:
-        """Bits of weights times bits of the activations that they meet, and bits of biases; dead units are free.
+    def total(self, parts: Parts) -> Tensor:
+        """What all weights and biases cost; dead units are free.
 
-        ``sum over weights: positions b_w b_a + sum over biases: positions b``. A unit without bits, or that no weight
+        A unit without bits, or that no weight
         reads, is dead: weights and biases that lead to it cost nothing.
         """
         shifted, widths = self.shifted(parts), self._widths(parts)
@@ -105,7 +107,8 @@ class Network:
                 counts = counts * needed.reshape(-1, *[1] * (counts.dim() - 1))
             columns = counts.reshape(-1, len(each.index)).sum(0)
             bits = widths[source].reshape(-1)
-            total = total + each.positions * (columns * bits[each.index]).sum()
+            price = torch.where(bits > 0, self.cost.slope * bits + self.cost.offset, 0)
+            total = total + each.positions * (columns * price[each.index]).sum()
             met = torch.zeros_like(bits).index_add(0, each.index, columns).detach()
             reads[source] = reads[source] + met if source in reads else met
             if "bias" in roles:
@@ -116,10 +119,7 @@ class Network:
     def _count(self, shifted: Mapping[str, Tensor], parts: Parts, name: str) -> Tensor:
         value, fraction = shifted[name], parts.fraction[name]
         codes = (value.detach() * power(fraction.detach())).round()
-        bits = significant(codes)
-        if self.cost_name == "ebops":
-            return counted(value, fraction, bits, (bits > 0).float())
-        found = digits(codes)
+        bits, found = significant(codes), self.cost.count(codes)
         return counted(value, fraction, found, found / bits.clamp(min=1))
 
     def _widths(self, parts: Parts) -> dict[str, Tensor]:

@@ -36,7 +36,7 @@ class Trained:
     """
 
     step: int
-    cost: int
+    cost: float
     loss: float
     error: float
     vector: Tensor
@@ -114,7 +114,7 @@ class Points:
         return cls(network, about["loss"], points)
 
 
-def front_point(network: Network, made: Quantized, cost: int, loss: float) -> Point:
+def front_point(network: Network, made: Quantized, cost: float, loss: float) -> Point:
     """A point as fronts have them: bits of activations, and the most bits of each output channel of weights.
 
     Args:
@@ -132,6 +132,6 @@ def front_point(network: Network, made: Quantized, cost: int, loss: float) -> Po
     return Point(loss, {network.cost_name: float(cost)}, bits)
 
 
-def counted(network: Network, vector: Tensor) -> int:
+def counted(network: Network, vector: Tensor) -> float:
     """The cost of a vector's integers."""
     return count(network, quantized(network, integers(network, vector))[1])

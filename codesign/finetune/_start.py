@@ -11,8 +11,9 @@ from torch import Tensor
 
 from codesign.arrays import FloatArray
 from codesign.design import Design
+from codesign.finetune._costs import CostName
 from codesign.finetune._layout import Granularity, Layout, Parts
-from codesign.finetune._learned import CostName, Network
+from codesign.finetune._learned import Network
 from codesign.finetune._step import Limits
 from codesign.fixed import Fixed
 from codesign.starting import Starting
@@ -86,7 +87,7 @@ def _top(values: FloatArray) -> int:
 
 
 def _largest(values: FloatArray, shape: tuple[int, ...]) -> Tensor:
-    """Integer bits that nearly all values ``[samples, ...]`` of each unit need, the sign left out, of the bits' shape."""
+    """Integer bits that nearly all values ``[samples, ...]`` of each unit need, the sign left out."""
     own = tuple(axis + 1 for axis, size in enumerate(shape) if size == 1)
     sizes = np.quantile(np.abs(values), 1 - OUTSIDE, axis=(0, *own), keepdims=True)[0]
     floor = max(float(sizes.max()), 2.0**-UNDER) * 2.0**-UNDER
@@ -131,7 +132,7 @@ def _by_curvature(network: Network, vector: Tensor, limits: Limits, diagonal: Ma
     saliencies of Optimal Brain Damage (LeCun et al., 1990).
     """
     layout = network.layout
-    wanted = float(network.cost(network.whole(vector)))
+    wanted = float(network.total(network.whole(vector)))
     low, high = -60.0, 60.0
     found = vector
     for _ in range(HALVINGS):
@@ -144,7 +145,7 @@ def _by_curvature(network: Network, vector: Tensor, limits: Limits, diagonal: Ma
                 own = (curvature.log2() - level) / 2
                 fraction[name] = own.sum_to_size(fraction[name].shape) * fraction[name].numel() / own.numel()
         found = layout.join(Parts(parts.values, fraction, parts.integer)).clamp(limits.low, limits.high)
-        if float(network.cost(network.whole(found))) > wanted:
+        if float(network.total(network.whole(found))) > wanted:
             low = level
         else:
             high = level

@@ -81,7 +81,7 @@ def make_step(network: Network, limits: Limits) -> Callable[..., tuple[Tensor, .
         rate, bit_rate, target, pull, forget = control.unbind()
         leaf = vector.detach().requires_grad_()
         parts = network.whole(leaf)
-        loss, cost = mean_loss(network.forward(parts, inputs)[0], wanted), network.cost(parts)
+        loss, cost = mean_loss(network.forward(parts, inputs)[0], wanted), network.total(parts)
         off = (cost.detach().clamp(min=1).log() - target).clamp(-1, 1)
         price = (price + pull * off).clamp(CHEAPEST, DEAREST)
         (gradient,) = torch.autograd.grad(loss + (price + FIRMNESS * off).exp() * cost, leaf)

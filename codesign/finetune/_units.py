@@ -8,6 +8,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from codesign.errors import ContractError
 from codesign.graph import Graph, Node
 from codesign.ops.op import Shape
 
@@ -58,7 +59,8 @@ class Units:
         found: dict[str, Tensor] = {}
         for node in self.graph.weighted():
             meeting = self._meeting(node, self.shapes[self.graph.origin(node.inputs[0])])
-            assert meeting is not None  # the shape was chosen so
+            if meeting is None:
+                raise ContractError(f"layer {node.name!r}", "weights that meet several units", "one each")
             found[node.name] = meeting
         return found
 
@@ -149,10 +151,9 @@ class Units:
             return torch.autograd.grad(node.op.forward([values], zeros).sum(), weight)[0]
 
     def _moved(self, origin: str, tensor: str, values: Tensor) -> Tensor:
-        if tensor == origin:
-            return values
         node = self.graph.producer(tensor)
-        assert node is not None
+        if tensor == origin or node is None:
+            return values
         return node.op.forward([self._moved(origin, node.inputs[0], values)], {})
 
 

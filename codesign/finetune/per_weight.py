@@ -19,8 +19,9 @@ class PerWeight(Pass):
     that the cost follows its schedule. The best points are kept; `finetune.pick` takes one for a budget.
 
     Args:
-        cost: What is counted of each weight, times the bits of the activation that it meets: "ebops", its bits from
-            the first that is set to the last, or "digits", its signed digits that are not zero.
+        cost: What is counted: "counted_ebops", the bits of each weight from the first that is set to the last, times
+            the bits of the activation that it meets; "signed_digits", its signed digits that are not zero, times
+            those; "adders", LUTs of the adders of `transpile.rtl`, by a fit.
         granularity: What has bits of its own: each "weight", each "channel" or each "layer".
         start: Where bits start: "allocation", the allocated ones; "curvature", as much cost spread by the Hessian's
             diagonal, which needs a sensitivity with granularity "element"; "plain", the same for all.
@@ -37,7 +38,7 @@ class PerWeight(Pass):
         metric: The sensitivity that "curvature" takes; the one that chose the bits where nothing is set.
     """
 
-    cost: Literal["ebops", "digits"] = "ebops"
+    cost: Literal["counted_ebops", "signed_digits", "adders"] = "counted_ebops"
     granularity: Literal["weight", "channel", "layer"] = "weight"
     start: Literal["allocation", "curvature", "plain"] = "allocation"
     highest: float | None = None
@@ -85,7 +86,7 @@ class PerWeight(Pass):
         with threads(1):
             begun = beginning(design, self.granularity, self.cost, self.start, self.calibration, metric)
             whole = begun.network.whole(begun.vector)
-            highest = self.highest or float(begun.network.cost(whole))
+            highest = self.highest or float(begun.network.total(whole))
             lowest = self.lowest or highest / 100
             if not 1 <= lowest < highest:
                 found = f"from {highest:,.0f} down to {lowest:,.0f} {self.cost}"
