@@ -88,14 +88,14 @@ class Writer:
     def _channel_widths(self) -> dict[str, str]:
         """What Quant nodes do not say: ``widths:WEIGHT``, bits of every output channel.
 
-        Where they are not one number for the tensor, or none. Of a channel whose own elements differ it is the most.
+        Where they are not one number for the tensor, or none. They hold the elements of a channel, were they to share a
+        format.
         """
         found: dict[str, str] = {}
         for name in sorted(self.initializers.keys() & self.quantized.codes.keys()):
             fixed, codes = self.quantized.formats[name], self.quantized.codes[name]
             if np.ndim(fixed.width) or np.ndim(fixed.integer) or fixed.width == 0:
-                widths = np.broadcast_to(fixed.width, codes.shape).reshape(len(codes), -1).max(1)
-                found[f"widths:{name}"] = json.dumps(widths.tolist())
+                found[f"widths:{name}"] = json.dumps(fixed.channel_widths(codes.shape).tolist())
         return found
 
     def _channel_integers(self) -> dict[str, str]:

@@ -24,10 +24,10 @@ def compiled(function: Callable[..., Any], example: Sequence[Tensor], wanted: bo
         wanted: Whether to compile at all.
     """
     function(*example)  # what it works out once, and keeps, is no part of what is compiled
-    plain = cast(Callable[..., Sequence[Tensor]], make_fx(function)(*example))
+    plain: Callable[..., Sequence[Tensor]] = make_fx(function)(*example)
     if not wanted or shutil.which("g++") is None:
         return plain
-    fast = cast(Callable[..., Sequence[Tensor]], torch.compile(plain, fullgraph=True, dynamic=False))
+    fast: Callable[..., Sequence[Tensor]] = cast(Any, torch).compile(plain, fullgraph=True, dynamic=False)
     try:
         fast(*example)
     except RuntimeError as error:

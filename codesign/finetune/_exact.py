@@ -76,7 +76,7 @@ def integers(network: Network, vector: Tensor) -> Integers:
         parts = network.whole(vector)
         shifted = network.shifted(parts)
     fraction = {name: _broadcast(parts.fraction[name], value) for name, value in shifted.items()}
-    codes = {
+    codes: dict[str, IntArray] = {
         name: np.rint(np.ldexp(value.double().numpy(), fraction[name])).astype(np.int64)
         for name, value in shifted.items()
     }
@@ -130,7 +130,7 @@ def _narrow(codes: IntArray, fraction: IntArray) -> tuple[IntArray, Fixed]:
 
 def prices(network: Network, given: Integers) -> dict[str, Float64]:
     """What one of what is counted costs, by parameter and element."""
-    found = {name: np.zeros(codes.shape) for name, codes in given.codes.items()}
+    found: dict[str, Float64] = {name: np.zeros(codes.shape) for name, codes in given.codes.items()}
     for each in network.nodes:
         roles, source = each.node.op.parameters(), network.layout.graph.origin(each.node.inputs[0])
         weight = found[roles["weight"]]

@@ -41,7 +41,8 @@ def restore(run: "Run", path: Path) -> None:
             return file.get_tensor(name)
 
         def trial(name: str) -> Trial:
-            return Trial(*numbers["trials"][name], tensor(f"{name}.vector"), tensor(f"{name}.square"))
+            step, cost, loss, error = numbers["trials"][name]
+            return Trial(step, cost, loss, error, tensor(f"{name}.vector"), tensor(f"{name}.square"))
 
         run.state = State(*(tensor(f"state.{key}") for key in State._fields))
         best = {int(place): (loss, trial(f"best.{place}")) for place, loss in numbers["counted"].items()}

@@ -87,5 +87,9 @@ class Layout:
 
 
 def _views(vector: Tensor, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
-    pieces = vector.split([prod(shape) for shape in shapes.values()])
-    return {name: piece.view(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
+    found, start = dict[str, Tensor](), 0
+    for name, shape in shapes.items():
+        end = start + prod(shape)
+        found[name] = vector[start:end].view(shape)
+        start = end
+    return found

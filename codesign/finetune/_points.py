@@ -109,13 +109,15 @@ class Points:
         about: dict[str, Any] = json.loads(header["__metadata__"]["per_weight"])
         tensors: Mapping[str, Tensor] = load(content)
         rows = zip(about["points"], tensors["vectors"], tensors["squares"], strict=True)
-        points = tuple(Trained(*numbers, vector, square) for numbers, vector, square in rows)
+        points = tuple(
+            Trained(step, cost, loss, error, vector, square) for (step, cost, loss, error), vector, square in rows
+        )
         network = Network(Layout(graph, about["signed"], about["granularity"]), about["cost"])
         return cls(network, about["loss"], points)
 
 
 def front_point(network: Network, made: Quantized, cost: float, loss: float) -> Point:
-    """A point as fronts have them: bits of activations, and the most bits of each output channel of weights.
+    """A point as fronts have them: bits of activations, and of each output channel of weights.
 
     Args:
         network: What it is of.
@@ -127,8 +129,7 @@ def front_point(network: Network, made: Quantized, cost: float, loss: float) -> 
     for name in network.layout.graph.activations():
         bits[name] = int(made.formats[name].envelope().width)
     for name in network.layout.graph.weights():
-        widths = torch.as_tensor(made.formats[name].width).expand(made.codes[name].shape)
-        bits[name] = tuple(widths.reshape(len(widths), -1).amax(1).tolist())
+        bits[name] = tuple(made.formats[name].channel_widths(made.codes[name].shape).tolist())
     return Point(loss, {network.cost_name: float(cost)}, bits)
 
 

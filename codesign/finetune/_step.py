@@ -1,12 +1,11 @@
 """One step of training as one function of tensors, compiled where a C++ compiler is there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from codesign.finetune._learned import Network
 from codesign.torch_forward import mean_loss
@@ -67,10 +66,6 @@ class Limits:
     bits: Tensor
 
 
-#: State, control as a tensor, what is wanted, inputs; to the state, the loss and the cost.
-Step = Callable[..., tuple[State, Tensor, Tensor]]
-
-
 def make_step(network: Network, limits: Limits) -> Callable[..., tuple[Tensor, ...]]:
     """One step: gradients of ``loss + price cost``, Adam, the price by dual ascent, the average."""
 
@@ -93,8 +88,3 @@ def make_step(network: Network, limits: Limits) -> Callable[..., tuple[Tensor, .
         return vector, mean, square, average, price, loss.detach(), cost.detach()
 
     return step
-
-
-def traced(function: Callable[..., Any], example: Sequence[Tensor]) -> torch.fx.GraphModule:
-    """A function as the plain operations that it and its gradients are made of."""
-    return cast(torch.fx.GraphModule, make_fx(function)(*example))

@@ -259,7 +259,8 @@ def singled(values: Values, met: Values, bias: Values | None) -> tuple[Single, .
     if bias is not None:
         rows = np.concatenate([rows, np.stack([*_counted(bias), np.zeros(len(bias), np.int64)], 1)])
     kinds, numbers = np.unique(rows[rows[:, 0] > 0], axis=0, return_counts=True)
-    return tuple(Single(*row, number) for row, number in zip(kinds.tolist(), numbers.tolist(), strict=True))
+    pairs = zip(kinds.tolist(), numbers.tolist(), strict=True)
+    return tuple(Single(bits, digits, met, number) for (bits, digits, met), number in pairs)
 
 
 def _counted(values: Values) -> tuple[IntArray, IntArray]:

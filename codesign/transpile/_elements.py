@@ -175,7 +175,7 @@ def _with_constants(
     layers: Layers, name: str, operation: str, source: str, output: str, first: Values, second: Values | float = 0.0
 ) -> None:
     """A layer of an element and constants that go along with the tensor."""
-    _add(layers, name, operation, source, output, *(_arranged(layers, source, each) for each in (first, second)))
+    _add(layers, name, operation, source, output, _arranged(layers, source, first), _arranged(layers, source, second))
 
 
 def _add(
