@@ -166,12 +166,12 @@ class Writer:
         widest, lsb = int(widths.max()), np.ldexp(1.0, -np.asarray(fixed.fraction))
         ends = {"Max": fixed.low * lsb, "Min": fixed.high * lsb}
         needed = [op for op in ends if np.any(widths < widest) and (op == "Min" or np.any(fixed.signed))]
-        made = self._own(f"{output}.steps") if needed else output
+        made = self._unused(f"{output}.stepped") if needed else output
         steps = Fixed(bool(np.any(fixed.signed)), widest, widest - np.asarray(fixed.fraction))
         self._quant_node(source, made, steps, "FLOOR", lsb)
         self.shapes[made] = shape
         for op in needed:
-            after = output if op == needed[-1] else self._own(f"{output}.raised")
+            after = output if op == needed[-1] else self._unused(f"{output}.limited")
             limit = self.constant(f"{output}.{op.lower()}", ends[op])
             made = self.add(op, [made, limit], after, f"{after}.{op.lower()}", shape)
         return output

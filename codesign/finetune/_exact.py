@@ -135,8 +135,8 @@ def prices(network: Network, given: Integers) -> dict[str, Float64]:
         roles, source = each.node.op.parameters(), network.layout.graph.origin(each.node.inputs[0])
         weight = found[roles["weight"]]
         weight += each.positions * network.cost.price(met(each, given.bits[source].width, weight.shape))
-        if "bias" in roles:
-            found[roles["bias"]] += each.positions
+        if "bias" in roles:  # without weights it is a constant, and free
+            found[roles["bias"]] += each.positions * given.codes[roles["weight"]].reshape(len(weight), -1).any(1)
     return found
 
 
@@ -169,6 +169,8 @@ def _without_dead(network: Network, given: Integers, made: Quantized) -> Integer
         weight = codes[roles["weight"]]
         axis = channel_axis(each.node)
         used = np.moveaxis(live[each.node.output], axis, 0).reshape(len(weight), -1).any(1)
+        if each.reached.activations and not each.reached.always:
+            used &= np.logical_or.reduce([bits[name].width.reshape(-1) > 0 for name in each.reached.activations])
         kept = used.reshape(-1, *[1] * (weight.ndim - 1)) & (met(each, bits[source].width, weight.shape) > 0)
         codes[roles["weight"]] = weight * kept
         if "bias" in roles:

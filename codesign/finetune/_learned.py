@@ -111,9 +111,9 @@ class Network:
             total = total + each.positions * (columns * price[each.index]).sum()
             met = torch.zeros_like(bits).index_add(0, each.index, columns).detach()
             reads[source] = reads[source] + met if source in reads else met
-            if "bias" in roles:
-                counts = self._count(shifted, parts, roles["bias"])
-                total = total + each.positions * (counts if needed is None else counts * needed).sum()
+            if "bias" in roles:  # without weights it is a constant, and free
+                summed = (counts.detach().reshape(len(counts), -1).sum(1) > 0).float()
+                total = total + each.positions * (summed * self._count(shifted, parts, roles["bias"])).sum()
         return total
 
     def _count(self, shifted: Mapping[str, Tensor], parts: Parts, name: str) -> Tensor:
