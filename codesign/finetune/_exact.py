@@ -142,7 +142,7 @@ def prices(network: Network, given: Integers) -> dict[str, Float64]:
 
 def met(each: Weighted, of_units: IntArray, shape: tuple[int, ...]) -> IntArray:
     """What each weight finds at the unit that it meets."""
-    columns = of_units.reshape(-1)[each.index.numpy()]
+    columns = np.append(of_units.reshape(-1), 0)[each.index.numpy()]  # what meets nothing but padding finds nothing
     return np.broadcast_to(columns, (prod(shape) // len(columns), len(columns))).reshape(shape)
 
 

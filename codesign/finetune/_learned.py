@@ -6,6 +6,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from codesign.finetune._bits import counted, power, round_weights, significant, truncate, whole
 from codesign.finetune._costs import COSTS, Cost, CostName
@@ -108,8 +109,8 @@ class Network:
             columns = counts.reshape(-1, len(each.index)).sum(0)
             bits = widths[source].reshape(-1)
             price = torch.where(bits > 0, self.cost.slope * bits + self.cost.offset, 0)
-            total = total + each.positions * (columns * price[each.index]).sum()
-            met = torch.zeros_like(bits).index_add(0, each.index, columns).detach()
+            total = total + each.positions * (columns * functional.pad(price, (0, 1))[each.index]).sum()
+            met = functional.pad(torch.zeros_like(bits), (0, 1)).index_add(0, each.index, columns.detach())[:-1]
             reads[source] = reads[source] + met if source in reads else met
             if "bias" in roles:  # without weights it is a constant, and free
                 summed = (counts.detach().reshape(len(counts), -1).sum(1) > 0).float()

@@ -54,7 +54,8 @@ class Units:
     def meetings(self) -> dict[str, Tensor]:
         """Which units of its input each weight of a node meets, by the node's name.
 
-        ``[columns]`` for weights ``[rows, columns]``, the same in every row.
+        ``[columns]`` for weights ``[rows, columns]``, the same in every row; the number after the last for those that
+        meet nothing but padding.
         """
         found: dict[str, Tensor] = {}
         for node in self.graph.weighted():
@@ -138,7 +139,7 @@ class Units:
         uses, total, squares = (self._gradient(node, origin, x) for x in (torch.ones_like(units), units, units**2))
         if not torch.equal(total**2, uses * squares):
             return None
-        index = torch.where(uses > 0, total / uses.clamp(min=1), 0).round().long()
+        index = torch.where(uses > 0, total / uses.clamp(min=1), prod(shape)).round().long()
         rows = index.reshape(len(index), -1)
         return rows[0] if torch.equal(rows, rows[:1].expand_as(rows)) else rows.reshape(-1)  # groups of channels
 
