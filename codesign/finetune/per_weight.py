@@ -19,9 +19,9 @@ class PerWeight(Pass):
     that the cost follows its schedule. The best points are kept; `finetune.pick` takes one for a budget.
 
     Args:
-        cost: What is counted: "counted_ebops", the bits of each weight from the first that is set to the last, times
-            the bits of the activation that it meets; "signed_digits", its signed digits that are not zero, times
-            those; "adders", LUTs of the adders of `transpile.rtl`, by a fit.
+        cost: What is counted: "adders", LUTs of the adders of `transpile.rtl`, by a fit; "signed_digits", signed digits
+            of each weight that are not zero, times bits of the activation that it meets; "counted_ebops", bits of each
+            weight from the first that is set to the last, times those.
         granularity: What has bits of its own: each "weight", each "channel" or each "layer".
         start: Where bits start: "allocation", the allocated ones; "curvature", as much cost spread by the Hessian's
             diagonal, which needs a sensitivity with granularity "element"; "plain", the same for all.
@@ -38,7 +38,7 @@ class PerWeight(Pass):
         metric: The sensitivity that "curvature" takes; the one that chose the bits where nothing is set.
     """
 
-    cost: Literal["counted_ebops", "signed_digits", "adders"] = "counted_ebops"
+    cost: Literal["adders", "signed_digits", "counted_ebops"] = "adders"
     granularity: Literal["weight", "channel", "layer"] = "weight"
     start: Literal["allocation", "curvature", "plain"] = "allocation"
     highest: float | None = None
@@ -55,6 +55,7 @@ class PerWeight(Pass):
 
     reads: ClassVar[tuple[str, ...]] = ("graph", "dataset", "sensitivity", "front", "allocation")
     writes: ClassVar[tuple[str, ...]] = ("artifacts.per_weight", "notices")
+    early: ClassVar[tuple[str, ...]] = ("dataset",)
     distributions: ClassVar[tuple[str, ...]] = ("torch",)
     seeded: ClassVar[bool] = True
 
@@ -68,6 +69,12 @@ class PerWeight(Pass):
         for option, number in above.items():
             if number is not None and not 0 < number < inf:
                 raise InputError(f"{self.name}, {option}", f"{number}", "a number above 0")
+
+    def refuse(self, design: Design) -> None:
+        """Inputs that come in formats of their own are refused: their bits are learned here."""
+        if design.dataset.formats is not None:
+            found = "inputs that are sent in formats of their own (load.npz.formats)"
+            raise InputError(self.name, found, "inputs whose bits are chosen", "leave formats out, or use finetune.qat")
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Start, train, keep the front."""

@@ -14,7 +14,6 @@ from codesign.finetune._learned import Network
 from codesign.finetune._picking import values_of
 from codesign.graph import Graph
 from codesign.network import QuantizedNetwork
-from codesign.quantized import Quantized
 from tests import networks
 from tests.networks import Plan
 
@@ -69,7 +68,3 @@ def random_network(plan: Plan, granularity: Granularity = "weight") -> Random:
             raise
         reject()
     return Random(plan, given.graph, QuantizedNetwork(given.graph, made.formats), made, learned, vector, exact)
-
-
-def recounted(made: Quantized, folder: str) -> float:
-    raise NotImplementedError(made, folder)
