@@ -422,3 +422,23 @@ def test_a_start_by_curvature_costs_as_much_and_dies_by_saliency() -> None:
     assert gone.any()
     # Bits are whole numbers: the order holds to a factor of two of w, four of its square.
     assert each[gone].max() <= 4 * each[~gone].min()
+
+
+@pytest.mark.slow
+def test_a_compiled_step_does_what_a_plain_one_does() -> None:
+    from codesign.finetune._anneal import Recipe, data_of
+    from codesign.finetune._compiled import compiled
+    from codesign.finetune._start import beginning
+    from codesign.finetune._step import State, make_step
+
+    design = before()
+    begun = beginning(design, "weight", "adders", "allocation", 512, "none")
+    recipe = Recipe(100, None, 256, 0.004, 0.01, 4, 500.0, 30.0, True, 0)
+    training, _ = data_of(design)
+    control = torch.tensor(_anneal._control(50, 0.1, recipe))
+    example = (*State.at(begun.vector, -8.0), control, training.wanted[:256], training.inputs[0][:256])
+    step = make_step(begun.network, begun.limits)
+    plain, fast = compiled(step, example, wanted=False), compiled(step, example, wanted=True)
+    assert plain is not fast
+    for one, other in zip(plain(*example), fast(*example), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
