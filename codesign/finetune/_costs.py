@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from codesign.allocate.costs.adders import OFFSET, SLOPE
+from codesign.allocate.costs._of_singles import OFFSET, SLOPE
 from codesign.arrays import IntArray
 from codesign.estimate._terms import digits as signed_digits
 from codesign.estimate._terms import spans

@@ -1,6 +1,5 @@
 """What a weight or a bias by itself is to a cost: known after training alone."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -19,10 +18,3 @@ class Single:
     digits: int
     met: int
     number: int
-
-
-def summed(singles: Sequence[Single], *, digits: bool, slope: float, offset: float) -> float:
-    """``sum over weights: n (a b_a + b) + sum over biases: n``, ``n`` being bits or digits."""
-    counts = [(each.digits if digits else each.bits) * each.number for each in singles]
-    prices = [slope * each.met + offset if each.met else 1.0 for each in singles]
-    return sum(count * price for count, price in zip(counts, prices, strict=True))
