@@ -5,6 +5,7 @@ A tensor is carried as integer *codes* with a number of fraction bits: value = c
 
 import re
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -97,6 +98,18 @@ class Fixed:
         top = int((integer + (signed & ~signs))[used].max())
         fraction = int((width - integer)[used].max())
         return Fixed(signed, top + fraction, top)
+
+    def channel_widths(self, shape: tuple[int, ...]) -> IntArray:
+        """Bits of the smallest format that holds every value of each channel, the tensor's first axis.
+
+        Args:
+            shape: The tensor's.
+        """
+        flat = (shape[0], prod(shape[1:]))
+        width, integer = (np.broadcast_to(bits, shape).reshape(flat) for bits in (self.width, self.integer))
+        lowest = int(min(np.min(self.integer), np.min(self.fraction)))
+        top, fraction = (np.where(width > 0, bits, lowest).max(1) for bits in (integer, width - integer))
+        return np.where(width.any(1), top + fraction, 0)
 
     def __str__(self) -> str:
         widths, integers = np.asarray(self.width), np.asarray(self.integer)

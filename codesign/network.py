@@ -36,7 +36,8 @@ class QuantizedNetwork:
 
     Args:
         graph: The network.
-        formats: ``Fixed`` of weights and activations by tensor name.
+        formats: ``Fixed`` of weights and activations by tensor name; of a bias where it is given, and then nothing is
+            added to it.
     """
 
     graph: Graph
@@ -58,10 +59,10 @@ class QuantizedNetwork:
 
     @cached_property
     def biased(self) -> dict[str, list[Node]]:
-        """The nodes that add each bias, by its name; several where a layer is called more than once."""
+        """The nodes that add each bias without a format, by its name; several of a layer that is called repeatedly."""
         found: dict[str, list[Node]] = {}
         for node in self.graph.weighted():
-            if (bias := node.op.parameters().get("bias")) is not None:
+            if (bias := node.op.parameters().get("bias")) is not None and bias not in self.formats:
                 found.setdefault(bias, []).append(node)
         return found
 

@@ -21,11 +21,14 @@ class Quantized:
         graph: The network (its float parameters are not used).
         formats: ``Fixed`` by tensor name. An activation that is not listed keeps its exact accumulator value.
         codes: Integer codes by parameter name.
+        by_element: Inputs whose quantizer brings each element to a format of its own. Of other inputs with several
+            formats, the data are numbers of those already.
     """
 
     graph: Graph
     formats: dict[str, Fixed]
     codes: dict[str, IntArray]
+    by_element: tuple[str, ...] = ()
 
     def verify(self) -> None:
         """Check that every input and parameter has a format that its codes fit.

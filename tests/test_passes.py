@@ -26,6 +26,8 @@ from tests.builds import lasting_folder, make, make_given, python
 from tests.synthesize.projects import needs_cells, needs_sta
 
 NAMES = sorted(registry())
+#: Passes that learn bits of single weights.
+LEARNED = ("finetune.per_weight", "finetune.pick")
 #: Passes of the flows for networks with quantizers of their own.
 GIVEN = ("load.onnx", "allocate.given")
 
@@ -296,7 +298,9 @@ def record(
     folder: Path, seed: int, until: str | None = None, flow: str = "hls4ml", also: tuple[str, ...] = ()
 ) -> Recorded:
     """Build the tiny project with a flow, more passes and every sensitivity metric in a new store."""
-    own = {"ecp5": {"place.nextpnr": {"seeds": 1}}, "rtl": {"deploy.patterns": {"packing": "in_order"}}}.get(flow)
+    learned = {"finetune": {"epochs": None}, "finetune.per_weight": {"steps": 100, "compiled": False}}
+    settings_of = {"ecp5": {"place.nextpnr": {"seeds": 1}}, "rtl": {"deploy.patterns": {"packing": "in_order"}}}
+    own = (settings_of | {"per_weight": learned}).get(flow)
     project = make_given(folder) if flow.startswith("given") else make(folder, flow, own)
     table = read_toml(project.file)
     metrics = [name for name in NAMES if name.startswith("sensitivity.")]
@@ -323,6 +327,7 @@ BUILDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "rtl": (None, ("synthesize.layers", *DEPLOY)),
     "ecp5": ("place.nextpnr", ()),
     "asic": ("synthesize.asic", ()),
+    "per_weight": ("finetune.pick", ()),
 }
 
 
@@ -355,7 +360,7 @@ ELSEWHERE = ("verify.anomaly", *VENDORS)
     ],
 )
 def test_is_deterministic_for_a_seed(name: str) -> None:
-    flows = {"given-qonnx": GIVEN, "rtl": RTL + DEPLOY, "ecp5": ECP5, "asic": ASIC}
+    flows = {"given-qonnx": GIVEN, "rtl": RTL + DEPLOY, "ecp5": ECP5, "asic": ASIC, "per_weight": LEARNED}
     first, second = twice(next((flow for flow, names in flows.items() if name in names), "hls4ml"))
     assert name in first.changes, "no shipped flow that this test builds has the pass: build another flow here"
     assert json.dumps(first.changes[name]) == json.dumps(second.changes[name])

@@ -13,15 +13,19 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from codesign.allocate.costs import Activation, Counted, Part
+from codesign.allocate.costs import Activation, Counted, Part, Single
 from codesign.allocate.counting.ways import Step, additions, ways
+from codesign.arrays import IntArray
 from codesign.errors import ContractError
+from codesign.estimate.model.terms import digits, spans
 from codesign.fixed import FLOAT32_BITS
 
 #: Operation kinds of nodes with weights, and the axis of their weights that tells output channels apart.
 WEIGHTED = {"MatMul": ("linear", 1), "Conv": ("conv", 0)}
 #: Nodes that only move data, so that bits pass through.
 MOVES = ("Flatten", "Pad", "Reshape", "Resize", "Slice", "Transpose")
+#: Nodes after a quantizer that leave each element its own bits.
+LIMITS = ("Max", "Min")
 #: Starts the metadata property with the widths of each channel of a weight, a JSON list, before the weight's name.
 WIDTHS = "widths:"
 
@@ -132,32 +136,96 @@ class _File:
     def name(self, quant: onnx.NodeProto) -> str:
         """A quantized tensor's name; the network input's own for what is made of it."""
         given = [info.name for info in self.model.graph.input]
-        return quant.input[0] if quant.input[0] in given else quant.output[0]
+        made = [quant, *self.limits_after(quant)][-1]
+        return quant.input[0] if quant.input[0] in given else made.output[0]
 
     def bits(self, quant: onnx.NodeProto) -> int:
-        return int(self.constants[quant.input[3]].item())
+        """Of the narrowest format of all elements: from the finest step to the widest range."""
+        scale, widths = self.constants[quant.input[1]], self.widths_of(quant)
+        if not scale.ndim or not widths.any():
+            return int(self.constants[quant.input[3]].item())
+        places = np.frexp(scale)[1].astype(np.int64)
+        used = np.broadcast_to(widths, scale.shape) > 0
+        return int((places + widths)[used].max() - places[used].min())
 
     def parts(self, node: onnx.NodeProto) -> Iterator[Part]:
         """A node, or each of its channels where they have widths of their own."""
         kind, axis = WEIGHTED[node.op_type]
         quant, activation = (self.quant_before(name) for name in (node.input[1], node.input[0]))
+        met = self.bits_met(node)
         weight = self.constants[quant.input[0]]
         channels = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
         positions = prod(self.shapes[node.output[0]]) // len(channels)
         common = (positions, channels.shape[1])
         widths = self.widths(quant)
         if widths is None:
-            groups = [(channels, self.bits(quant))]
+            groups = [(slice(None), self.bits(quant))]
         else:
             _require_fit(quant.input[0], channels, widths)
-            groups = [(channels[index : index + 1], bits) for index, bits in enumerate(widths)]
-            groups = groups if any(widths) else [(channels, 0)]  # a pruned layer is one part
-        for values, bits in groups:
-            nonzero = int(np.count_nonzero(values))
+            groups = [(slice(index, index + 1), bits) for index, bits in enumerate(widths)]
+            groups = groups if any(widths) else [(slice(None), 0)]  # a pruned layer is one part
+        bias = self.bias(node)
+        for rows, bits in groups:
+            values = channels[rows]
+            singles = singled(values, np.broadcast_to(met, channels.shape)[rows], bias if bias is None else bias[rows])
             yield Part(
-                node.name, kind, len(values), *common, bits, self.bits(activation), nonzero,
-                self.additions.get(node.name, 0),
+                node.name, kind, len(values), *common, bits, self.bits(activation), int(np.count_nonzero(values)),
+                self.additions.get(node.name, 0), singles,
             )  # fmt: skip
+
+    def bias(self, node: onnx.NodeProto) -> Values | None:
+        """What a node with weights adds to its output channels, if anything."""
+        name = node.input[2] if len(node.input) > 2 else ""
+        readers = [other for other in self.model.graph.node if node.output[0] in other.input]
+        if node.op_type == "MatMul" and len(readers) == 1 and readers[0].op_type == "Add":
+            name = next((each for each in readers[0].input if each != node.output[0]), "")
+        quant = self.producers.get(name)
+        return None if quant is None or quant.input[0] not in self.constants else self.constants[quant.input[0]]
+
+    def bits_met(self, node: onnx.NodeProto) -> Values:
+        """Bits of the activation that each weight is multiplied with, ``[channels or 1, fan in]``."""
+        bits = self.elements(node.input[0])
+        if node.op_type == "MatMul":
+            return bits.reshape(-1, bits.shape[-1]).max(0)[np.newaxis]
+        weight = self.constants[self.quant_before(node.input[1]).input[0]]
+        kernel = weight[0, 0].size
+        grouped = bits.reshape(-1, weight.shape[1], bits[0].size).max(2)
+        return np.repeat(np.repeat(grouped, kernel, axis=1), len(weight) // len(grouped), axis=0)
+
+    def elements(self, tensor: str) -> Values:
+        """Bits of every element of a quantized tensor, through nodes that only move data."""
+        node = self.producers[tensor]
+        if node.op_type in MOVES or tensor in self.indices:
+            from onnx.reference import ReferenceEvaluator
+
+            moved: Any = ReferenceEvaluator(node)
+            given = {name: self.constants[name] for name in node.input if name in self.constants}
+            given[node.input[0]] = self.elements(node.input[0])[np.newaxis].astype(np.float32)
+            return moved.run(None, given)[0][0].astype(np.int64)
+        quant = self.quant_before(tensor)
+        return np.broadcast_to(self.widths_of(quant), self.shapes[tensor])
+
+    def widths_of(self, quant: onnx.NodeProto) -> Values:
+        """Bits of a quantizer's elements: the limits after it leave each its own."""
+        width, signed = self.constants[quant.input[3]].astype(np.int64), _signed(quant)
+        after = self.limits_after(quant)
+        if not after:
+            return width
+        high = next(self.constants[name] for name in after[-1].input if name in self.constants)
+        codes = np.rint(high / self.constants[quant.input[1]])
+        return np.where(codes > 0, np.frexp(codes)[1] + signed, 0).astype(np.int64)
+
+    def limits_after(self, quant: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Max and Min, or Min alone, after a quantizer whose elements differ."""
+        if self.constants[quant.input[1]].ndim == 0:
+            return []
+        found, tensor = list[onnx.NodeProto](), quant.output[0]
+        for kind in LIMITS:
+            readers = [node for node in self.model.graph.node if tensor in node.input]
+            if len(readers) == 1 and readers[0].op_type == kind:
+                found.append(readers[0])
+                tensor = readers[0].output[0]
+        return found if found and found[-1].op_type == LIMITS[-1] else []
 
     def widths(self, quant: onnx.NodeProto) -> list[int] | None:
         """Bits of each output channel of a weight; None where the weight has one width."""
@@ -168,7 +236,7 @@ class _File:
     def quant_before(self, tensor: str) -> onnx.NodeProto:
         """The Quant node that a tensor comes from, through nodes that only move data."""
         node = self.producers.get(tensor)
-        while node is not None and (node.op_type in MOVES or tensor in self.indices):
+        while node is not None and (node.op_type in (*MOVES, *LIMITS) or tensor in self.indices):
             tensor = node.input[0]
             node = self.producers.get(tensor)
         if node is None or node.op_type != "Quant":
@@ -176,6 +244,33 @@ class _File:
                 f"tensor {tensor!r} of the exported file", "no Quant node before it", "a quantized tensor"
             )
         return node
+
+
+def singled(values: Values, met: Values, bias: Values | None) -> tuple[Single, ...]:
+    """Weights that are not zero and biases, alike ones together.
+
+    Args:
+        values: Weights ``[channels, fan in]``.
+        met: Bits that each is multiplied with, of the same shape.
+        bias: ``[channels]``.
+    """
+    rows = np.stack([*_counted(values), np.where(values != 0, met, 0)], 2).reshape(-1, 3)
+    if bias is not None:
+        rows = np.concatenate([rows, np.stack([*_counted(bias), np.zeros(len(bias), np.int64)], 1)])
+    kinds, numbers = np.unique(rows[rows[:, 0] > 0], axis=0, return_counts=True)
+    pairs = zip(kinds.tolist(), numbers.tolist(), strict=True)
+    return tuple(Single(bits, digits, met, number) for (bits, digits, met), number in pairs)
+
+
+def _counted(values: Values) -> tuple[IntArray, IntArray]:
+    """Bits from the first that is set to the last of real numbers, and signed digits that are not zero."""
+    mantissas, _ = np.frexp(values.astype(np.float64))
+    codes = np.ldexp(mantissas, FLOAT32_BITS).astype(np.int64)
+    return spans(codes), digits(codes)
+
+
+def _signed(quant: onnx.NodeProto) -> bool:
+    return any(item.name == "signed" and item.i == 1 for item in quant.attribute)
 
 
 def _require_fit(name: str, channels: Values, widths: list[int]) -> None:

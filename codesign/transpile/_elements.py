@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 
 from codesign.errors import ContractError
+from codesign.fixed import Fixed, smallest_format
 from codesign.transpile._file import Values, attributes
 from codesign.transpile._layers import Layers, Place, in_order, numbered
 from codesign.transpile._types import ap_type, constant_type
@@ -16,9 +17,49 @@ INDEXING = {"Sub": "Mul", "Mul": "Cast", "Cast": "Gather"}
 
 
 def quantizer(layers: Layers, node: onnx.NodeProto) -> None:
-    """A cast that truncates and saturates."""
-    precision = {"result": ap_type(layers.formats[node.output[0]], saturate=True)}
-    _elementwise(layers, node, "Activation", precision, activation="linear")
+    """A cast that truncates and saturates; where elements differ, shifts and limits after it.
+
+    The cast is to the finest step and the widest range. Shifting each element down drops its own bits, and up again
+    brings it to its place. What comes to the network is in its elements' formats already.
+    """
+    fixed, limits = layers.formats[node.output[0]], _limits_after(layers, node)
+    ends = [layers.constants[name] for each in limits for name in each.input if name in layers.constants]
+    output = limits[-1].output[0] if limits else node.output[0]
+    layers.folded.update(each.output[0] for each in limits)
+    kind = _cast(fixed, ends)
+    _elementwise(layers, node, "Activation", {"result": f"{kind[:-1]},AP_TRN,AP_SAT,0>"}, activation="linear")
+    if np.ndim(fixed.fraction) and node.input[0] not in {info.name for info in layers.model.graph.input}:
+        places = np.asarray(fixed.fraction) - int(np.max(fixed.fraction))
+        changes = [("affine", [np.ldexp(1.0, places)]), ("affine", [np.ldexp(1.0, -places)])] if places.any() else []
+        changes += [("between" if len(ends) == 2 else "at_most", ends)] if ends else []
+        source = node.output[0]
+        for index, (operation, constants) in enumerate(changes):
+            made = output if index == len(changes) - 1 else f"{output}.{index}"
+            first, second = [_arranged(layers, node.input[0], each) for each in (*constants, 0.0)][:2]
+            _add(layers, layers.inner(f"{node.name}_{index}"), operation, source, made, first, second, kind)
+            source = made
+    if output not in layers.places:
+        layers.places[output] = layers.places[node.output[0]]
+
+
+def _limits_after(layers: Layers, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """Max and Min, or Min alone, that leave each element its own bits; an operation's own limits are none of them."""
+    found, last = list[onnx.NodeProto](), node
+    for op_type in ("Max", "Min"):
+        readers = layers.readers(last.output[0])
+        if len(readers) == 1 and readers[0].op_type == op_type:
+            last = readers[0]
+            found.append(last)
+    return found if last.op_type == "Min" and last.output[0] not in layers.accumulators else []
+
+
+def _cast(fixed: Fixed, ends: list[Values]) -> str:
+    """The type of all elements of a quantizer, whose ends are closer than its bits are where there are limits."""
+    fraction = int(np.max(fixed.fraction))
+    if not ends:
+        return ap_type(fixed)
+    codes = [np.ldexp(each.astype(np.float64), fraction).astype(np.int64) for each in ends]
+    return ap_type(smallest_format(min(int(codes[0].min()), 0), max(int(codes[-1].max()), 1), fraction))
 
 
 def relu(layers: Layers, node: onnx.NodeProto) -> None:
@@ -134,12 +175,19 @@ def _with_constants(
     layers: Layers, name: str, operation: str, source: str, output: str, first: Values, second: Values | float = 0.0
 ) -> None:
     """A layer of an element and constants that go along with the tensor."""
-    _add(layers, name, operation, source, output, *(_arranged(layers, source, each) for each in (first, second)))
+    _add(layers, name, operation, source, output, _arranged(layers, source, first), _arranged(layers, source, second))
 
 
-def _add(layers: Layers, name: str, operation: str, source: str, output: str, first: Values, second: Values) -> None:
+def _add(
+    layers: Layers, name: str, operation: str, source: str, output: str, first: Values, second: Values, kind: str = ""
+) -> None:
+    """One layer; of the type of an operation's result, unless another is given."""
     layers.require_extended(name)
-    precision = {"result": layers.accumulators[output], "first": constant_type(first), "second": constant_type(second)}
+    precision = {
+        "result": kind or layers.accumulators[output],
+        "first": constant_type(first),
+        "second": constant_type(second),
+    }
     options = {"operation": operation, "first": first, "second": second}
     layers.add(name, "CodesignElementwise", output, [layers.places[source].layer], precision, **options)
     layers.keep(output, source)

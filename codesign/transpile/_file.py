@@ -52,9 +52,9 @@ class File:
 
     def _format(self, node: onnx.NodeProto) -> Fixed:
         found = {item.name: numpy_helper.to_array(item) for item in self.model.graph.initializer}
-        scale, width = float(found[node.input[1]]), int(found[node.input[3]])
-        signed = bool(attributes(node)["signed"])
-        return Fixed(signed, width, width + round(np.log2(scale)))
+        scale, width = found[node.input[1]].astype(np.float64), int(found[node.input[3]])
+        signed, places = bool(attributes(node)["signed"]), np.frexp(scale)[1].astype(np.int64) - 1
+        return Fixed(signed, width, width + (places if scale.ndim else int(places)))
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

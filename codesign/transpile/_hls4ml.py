@@ -85,9 +85,16 @@ def expected_types(quantized: Quantized, model: onnx.ModelProto, tensors: Mappin
         model: The file, with C identifiers for names.
         tensors: Its tensors' names by the network's.
     """
-    raw = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Quant"}
-    ranges = {tensors[name]: interval for name, interval in quantized.accumulators().items()}
-    return {raw.get(name, name): ap_type(interval.smallest_format()) for name, interval in ranges.items()}
+    made = {node.output[0]: node for node in model.graph.node}
+
+    def raw(name: str) -> str:
+        """What the quantizer of a tensor reads, through the limits that come after it."""
+        tensor = tensors[name]
+        while name in quantized.formats and made[tensor].op_type != "Quant":
+            tensor = made[tensor].input[0]
+        return made[tensor].input[0] if name in quantized.formats else tensor
+
+    return {raw(name): ap_type(each.smallest_format()) for name, each in quantized.accumulators().items()}
 
 
 def convert(

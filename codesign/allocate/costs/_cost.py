@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import fsum
 from typing import ClassVar
 
+from codesign.allocate.costs._singles import Single
 from codesign.design import Measurement
 from codesign.errors import ContractError, InputError
 from codesign.target import Target
@@ -25,6 +26,7 @@ class Part:
         activation_bits: Bits of the node's input.
         nonzero: Weights that are not zero.
         additions: Sums of two tensors that every output of this node goes into as the later operand.
+        singles: Its weights that are not zero, and biases, one by one; empty where they are not known.
     """
 
     node: str
@@ -36,6 +38,7 @@ class Part:
     activation_bits: int
     nonzero: int
     additions: int = 0
+    singles: tuple[Single, ...] = ()
 
     @property
     def weights(self) -> int:
@@ -61,6 +64,7 @@ def whole(parts: Sequence[Part]) -> Part:
         channels=sum(part.channels for part in parts),
         weight_bits=max(part.weight_bits for part in used),
         nonzero=sum(part.nonzero for part in parts),
+        singles=tuple(single for part in parts for single in part.singles),
     )
 
 

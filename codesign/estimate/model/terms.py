@@ -81,6 +81,16 @@ def digits(codes: IntArray) -> IntArray:
     return np.bitwise_count(size ^ (3 * size)).astype(np.int64)
 
 
+def trailing(codes: IntArray) -> IntArray:
+    """Zeros at the ends of codes; 0 of 0."""
+    return bit_length(np.where(codes != 0, codes & -codes, 1)) - 1
+
+
+def spans(codes: IntArray) -> IntArray:
+    """Bits from the first that is set to the last; 0 for 0."""
+    return np.where(codes != 0, bit_length(codes) - trailing(codes), 0)
+
+
 def span(interval: Interval) -> IntArray:
     """Bits that tell the codes of a range apart, per element; 0 for a constant."""
     return bit_length(interval.high - interval.low)

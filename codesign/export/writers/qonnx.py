@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -15,6 +16,7 @@ from codesign.interval import Interval
 from codesign.ops.op import Shape
 from codesign.quantized import Quantized
 
+Float64 = npt.NDArray[np.float64]
 QONNX_DOMAIN = "qonnx.custom_op.general"
 OPSET = 13
 #: qonnx 1.0's executor refuses newer files.
@@ -43,7 +45,8 @@ class Writer:
         names: dict[str, str] = {}
         ranges = self.quantized.ranges()
         for name, shape in graph.inputs.items():
-            names[name] = self._quant(name, self._own(f"{name}.quantized"), formats[name], "FLOOR", shape)
+            given = formats[name] if name in self.quantized.by_element else formats[name].envelope()
+            names[name] = self._activation(name, self._own(f"{name}.quantized"), given, shape)
         for node in graph.nodes:
             self.current, self.input_shapes = shapes[node.output], [shapes[name] for name in node.inputs]
             self.input_ranges = [ranges[name] for name in node.inputs]
@@ -51,7 +54,7 @@ class Writer:
             if node.output in formats:
                 raw = self._own(f"{node.output}.raw")
                 node.op.write_qonnx(self, node.name, inputs, raw)
-                self._quant(raw, node.output, formats[node.output], "FLOOR", self.current)
+                self._activation(raw, node.output, formats[node.output], self.current)
             else:
                 node.op.write_qonnx(self, node.name, inputs, node.output)
         model = self.model({"": OPSET, QONNX_DOMAIN: 1})
@@ -85,14 +88,14 @@ class Writer:
     def _channel_widths(self) -> dict[str, str]:
         """What Quant nodes do not say: ``widths:WEIGHT``, bits of every output channel.
 
-        Where they are not one number for the tensor, or none. Of a channel whose own elements differ it is the most.
+        Where they are not one number for the tensor, or none. They hold the elements of a channel, were they to share a
+        format.
         """
         found: dict[str, str] = {}
         for name in sorted(self.initializers.keys() & self.quantized.codes.keys()):
             fixed, codes = self.quantized.formats[name], self.quantized.codes[name]
             if np.ndim(fixed.width) or np.ndim(fixed.integer) or fixed.width == 0:
-                widths = np.broadcast_to(fixed.width, codes.shape).reshape(len(codes), -1).max(1)
-                found[f"widths:{name}"] = json.dumps(widths.tolist())
+                found[f"widths:{name}"] = json.dumps(fixed.channel_widths(codes.shape).tolist())
         return found
 
     def _channel_integers(self) -> dict[str, str]:
@@ -150,16 +153,43 @@ class Writer:
         name = self._own(name)
         return name if name not in self.initializers else self._unused(f"{name}_")
 
-    def _quant(self, source: str, output: str, fixed: Fixed, rounding: str, shape: Shape) -> str:
-        self._quant_node(source, output, fixed, rounding)
+    def _activation(self, source: str, output: str, fixed: Fixed, shape: Shape) -> str:
+        """A quantizer of activations: one Quant node, and limits after it where elements differ in their bits.
+
+        A Quant node has a step for each element, but one number of bits: of those, the limits leave each its own.
+        """
         self.shapes[output] = shape
+        widths = np.asarray(fixed.width)
+        if widths.ndim == 0 and np.ndim(fixed.integer) == 0:
+            self._quant_node(source, output, fixed, "FLOOR")
+            return output
+        widest, lsb = int(widths.max()), np.ldexp(1.0, -np.asarray(fixed.fraction))
+        ends = {"Max": fixed.low * lsb, "Min": fixed.high * lsb}
+        needed = [op for op in ends if np.any(widths < widest) and (op == "Min" or np.any(fixed.signed))]
+        made = self._unused(f"{output}.stepped") if needed else output
+        steps = Fixed(bool(np.any(fixed.signed)), widest, widest - np.asarray(fixed.fraction))
+        self._quant_node(source, made, steps, "FLOOR", lsb)
+        self.shapes[made] = shape
+        for op in needed:
+            after = output if op == needed[-1] else self._unused(f"{output}.limited")
+            limit = self.constant(f"{output}.{op.lower()}", ends[op])
+            made = self.add(op, [made, limit], after, f"{after}.{op.lower()}", shape)
         return output
 
-    def _quant_node(self, source: str, output: str, fixed: Fixed, rounding: str) -> None:
-        """One Quant node, per tensor: the finest LSB and the widest range represent per-element bits exactly."""
-        fixed = fixed.envelope()
+    def _quant_node(self, source: str, output: str, fixed: Fixed, rounding: str, lsb: Float64 | None = None) -> None:
+        """One Quant node, per tensor: the finest LSB and the widest range represent per-element bits exactly.
+
+        Args:
+            source: What it reads.
+            output: What it gives.
+            fixed: The format.
+            rounding: How it rounds.
+            lsb: A step for each element instead, each with as many bits.
+        """
+        fixed = fixed.envelope() if lsb is None else Fixed(fixed.signed, fixed.width, 0)
         width = max(int(fixed.width), 2 if fixed.signed else 1)  # narrower has no meaning, or another one, in QONNX
-        parameters = {"scale": 2.0 ** -int(fixed.fraction), "zero_point": 0.0, "bit_width": float(width)}
+        scale = 2.0 ** -int(fixed.fraction) if lsb is None else lsb
+        parameters = {"scale": scale, "zero_point": 0.0, "bit_width": float(width)}
         names = [self._unused(f"{output}.{key}") for key in parameters]
         for name, value in zip(names, parameters.values(), strict=True):
             self._initializer(name, np.array(value))

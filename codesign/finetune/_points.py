@@ -1,0 +1,138 @@
+"""The trained points as one file, from which any is taken later."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from codesign.design import Point
+from codesign.errors import InputError
+from codesign.finetune._anneal import Run
+from codesign.finetune._exact import Integers, count, integers, quantized
+from codesign.finetune._layout import Layout
+from codesign.finetune._learned import Network
+from codesign.finetune._start import Beginning
+from codesign.finetune._train import Batches
+from codesign.graph import Graph
+from codesign.quantized import Quantized
+from codesign.torch_forward import float_forward, mean_loss, to_tensors
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One point.
+
+    Args:
+        step: After how many steps.
+        cost: Counted from its integers.
+        loss: Mean validation loss.
+        error: Share of the validation samples that are put in a wrong class, or the mean squared error.
+        vector: What was learned.
+        square: Mean squares of its gradients, what a change of it costs.
+    """
+
+    step: int
+    cost: float
+    loss: float
+    error: float
+    vector: Tensor
+    square: Tensor
+
+    def integers(self, network: Network) -> tuple[Quantized, Integers]:
+        """The network of the point."""
+        return quantized(network, integers(network, self.vector))
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points of one run, the cheapest first.
+
+    Args:
+        network: What they are of.
+        loss: Mean validation loss of the float network.
+        points: The points.
+    """
+
+    network: Network
+    loss: float
+    points: tuple[Trained, ...]
+
+    @classmethod
+    def of(cls, begun: Beginning, run: Run, data: tuple[Batches, Batches]) -> "Points":
+        """What a run leaves behind.
+
+        Raises:
+            InputError: Nothing.
+        """
+        network, (_, validation) = begun.network, data
+        graph = network.layout.graph
+        with torch.no_grad():
+            outputs = float_forward(graph, to_tensors(graph.parameters), validation.inputs)[graph.outputs[0]]
+        kept = sorted((trial for _, trial in run.trials.best.values()), key=lambda trial: trial.cost)
+        if not kept:
+            found = run.stopped or "no point"
+            raise InputError("finetune.per_weight", found, "a finite loss", "lower learning_rate and bits_rate")
+        points = [
+            Trained(each.step, counted(network, each.vector), each.loss, each.error, each.vector, each.square)
+            for each in kept
+        ]
+        return cls(network, float(mean_loss(outputs, validation.wanted)), tuple(points))
+
+    def dump(self) -> bytes:
+        """As safetensors: ``vectors`` and ``squares`` ``[points, size]``, numbers as metadata."""
+        layout = self.network.layout
+        rows = [[each.step, each.cost, each.loss, each.error] for each in self.points]
+        about = {
+            "cost": self.network.cost_name,
+            "granularity": layout.granularity,
+            "signed": dict(layout.signed),
+            "loss": self.loss,
+            "points": rows,
+        }
+        vectors, squares = (torch.stack([getattr(each, key) for each in self.points]) for key in ("vector", "square"))
+        return save({"vectors": vectors, "squares": squares}, {"per_weight": json.dumps(about)})
+
+    @classmethod
+    def load(cls, content: bytes, graph: Graph) -> "Points":
+        """From a file of ``dump``.
+
+        Args:
+            content: The file's.
+            graph: The network that they were trained of.
+        """
+        size = int.from_bytes(content[:8], "little")  # of the header, by safetensors' format
+        header: dict[str, Any] = json.loads(content[8 : 8 + size])
+        about: dict[str, Any] = json.loads(header["__metadata__"]["per_weight"])
+        tensors: Mapping[str, Tensor] = load(content)
+        rows = zip(about["points"], tensors["vectors"], tensors["squares"], strict=True)
+        points = tuple(
+            Trained(step, cost, loss, error, vector, square) for (step, cost, loss, error), vector, square in rows
+        )
+        network = Network(Layout(graph, about["signed"], about["granularity"]), about["cost"])
+        return cls(network, about["loss"], points)
+
+
+def front_point(network: Network, made: Quantized, cost: float, loss: float) -> Point:
+    """A point as fronts have them: bits of activations, and of each output channel of weights.
+
+    Args:
+        network: What it is of.
+        made: Its integers.
+        cost: What they cost.
+        loss: How much larger the validation loss is than the float network's.
+    """
+    bits: dict[str, int | tuple[int, ...]] = {}
+    for name in network.layout.graph.activations():
+        bits[name] = int(made.formats[name].envelope().width)
+    for name in network.layout.graph.weights():
+        bits[name] = tuple(made.formats[name].channel_widths(made.codes[name].shape).tolist())
+    return Point(loss, {network.cost_name: float(cost)}, bits)
+
+
+def counted(network: Network, vector: Tensor) -> float:
+    """The cost of a vector's integers."""
+    return count(network, quantized(network, integers(network, vector))[1])

@@ -1,0 +1,82 @@
+"""`finetune.pick`: one of the networks that `finetune.per_weight` trained, at a budget."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from typing import ClassVar
+
+from codesign.design import Allocation, Artifact, Design, Trained
+from codesign.errors import InputError
+from codesign.passes import Context, Pass
+
+
+@dataclass(frozen=True)
+class Pick(Pass):
+    """Take the network for a budget from the trained points, and freeze it as integers; front.svg.
+
+    Of the points nearest to the budget, each is brought to it by the changes of single weights that cost the least
+    predicted loss; the one with the fewest errors on the validation split is taken. Nothing is trained again for
+    another budget. What has no bits left is told.
+
+    Args:
+        budget: Most cost, of the kind that was trained with; the network costs at most a hundredth less.
+        point: A trained point as it is, by its number from 1, the cheapest. Without either, the one with the fewest
+            errors.
+        candidates: How many points are brought to the budget.
+    """
+
+    budget: float | None = None
+    point: int | None = None
+    candidates: int = 6
+
+    reads: ClassVar[tuple[str, ...]] = ("graph", "dataset", "front", "artifacts.per_weight")
+    writes: ClassVar[tuple[str, ...]] = ("trained", "quantized", "front", "allocation", "artifacts.front", "notices")
+    distributions: ClassVar[tuple[str, ...]] = ("torch", "matplotlib")
+
+    def __post_init__(self) -> None:
+        if self.budget is not None and self.point is not None:
+            raise InputError(f"{self.name}, point", "a budget and a point", "one of them")
+        if self.budget is not None and not 0 < self.budget < inf:
+            raise InputError(f"{self.name}, budget", f"{self.budget}", "a number above 0")
+        if self.candidates < 1:
+            raise InputError(f"{self.name}, candidates", f"{self.candidates}", "at least 1")
+
+    def run(self, design: Design, context: Context) -> Mapping[str, object]:
+        """Choose, settle, freeze."""
+        from codesign.allocate._plot import plot_front
+        from codesign.finetune._picking import Picked, pick, values_of, without_bits
+        from codesign.finetune._points import Points, front_point
+        from codesign.torch_forward import threads
+
+        content = context.store.path(design.artifacts["per_weight"].digest).read_bytes()
+        points = Points.load(content, design.graph)
+        with threads(1):
+            picked: Picked = pick(points, self.budget, self.point, self.candidates, design.dataset, self.name)
+        network = points.network
+        shown = [
+            front_point(network, each.integers(network)[0], each.cost, each.loss - points.loss)
+            for each in points.points
+        ]
+        chosen = front_point(network, picked.quantized, picked.cost, picked.loss - points.loss)
+        place = sum(each.cost < picked.cost for each in points.points)
+        if picked.settled:
+            shown.insert(place, chosen)
+        else:
+            shown[picked.index] = chosen
+            place = picked.index
+        name = network.cost_name
+        budgets = {} if self.budget is None else {name: self.budget}
+        front = replace(
+            design.front, cost=name, points=tuple(shown), uniform={}, solver="per_weight", complete=False,
+            budgets=budgets,
+        )  # fmt: skip
+        parameters = values_of(picked.quantized)
+        notices = [*picked.notices, *without_bits(design.graph, picked.quantized)]
+        return {
+            "trained": Trained(parameters, picked.quantized.formats, (points.loss, picked.loss), 1),
+            "quantized": picked.quantized,
+            "front": front,
+            "allocation": Allocation(chosen, place),
+            "artifacts": {"front": Artifact("front.svg", context.store.put(plot_front(front, place)))},
+            "notices": {f"{self.name}.{index}": notice for index, notice in enumerate(notices)},
+        }
