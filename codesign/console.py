@@ -230,8 +230,9 @@ def show_allocation(console: Console, design: Design, directory: Path) -> None:
         table.add_row(escape(name), f"{span(widths)}{pruned}")
     console.print(table)
     choice = _choice(front.solver, design.allocation.index, len(front.points), front.complete, point.gap)
-    console.print(f"{choice}; by {front.metric}")
-    console.print(f"predicted loss increase {point.loss:.4g} (estimated; without that of quantized inputs)")
+    console.print(f"{choice}; by {front.metric}" if front.losses == "predicted" else choice)
+    known = "estimated; without that of quantized inputs" if front.losses == "predicted" else "simulated"
+    console.print(f"{front.losses} loss increase {point.loss:.4g} ({known})")
     for name, cost in point.costs.items():
         limit = f"budget {amount(front.budgets[name])}" if name in front.budgets else "no budget"
         console.print(f"{name} {amount(cost)} (estimated), {limit}")

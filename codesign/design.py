@@ -189,7 +189,7 @@ class Point:
     """One assignment of bits.
 
     Args:
-        loss: Predicted loss increase.
+        loss: Loss increase: predicted, or measured on the validation split, as ``Front.losses`` says.
         costs: Its costs by name.
         bits: By tensor name: of the whole tensor, or of each output channel of a weight. 0 bits are zero.
         gap: How far the loss can be from the least that is possible at this cost, as a share of it: 0 if it is
@@ -226,6 +226,8 @@ class Front:
         budgets: Most of each cost that the build allows, by name.
         reuse_factor: Products that one multiplier does one after another, as the costs were told.
         measurements: Measured costs of layers, for the cost ``measured``.
+        losses: Whether losses were predicted from a sensitivity, or are those of trained networks on the validation
+            split.
     """
 
     cost: str
@@ -237,6 +239,7 @@ class Front:
     budgets: dict[str, float]
     reuse_factor: int = 1
     measurements: tuple[Measurement, ...] = ()
+    losses: Literal["predicted", "validation"] = "predicted"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Choose(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Pick and plot."""
-        from codesign.allocate._plot import plot_front
+        from codesign.front_plot import plot_front
 
         allocation = choose(design.front, self.point)
         digest = context.store.put(plot_front(design.front, allocation.index))

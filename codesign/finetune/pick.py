@@ -43,9 +43,9 @@ class Pick(Pass):
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Choose, settle, freeze."""
-        from codesign.allocate._plot import plot_front
         from codesign.finetune._picking import Picked, pick, values_of, without_bits
         from codesign.finetune._points import Points, front_point
+        from codesign.front_plot import plot_front
         from codesign.torch_forward import threads
 
         content = context.store.path(design.artifacts["per_weight"].digest).read_bytes()
@@ -68,7 +68,7 @@ class Pick(Pass):
         budgets = {} if self.budget is None else {name: self.budget}
         front = replace(
             design.front, cost=name, points=tuple(shown), uniform={}, solver="per_weight", complete=False,
-            budgets=budgets,
+            budgets=budgets, losses="validation",
         )  # fmt: skip
         parameters = values_of(picked.quantized)
         notices = [*picked.notices, *without_bits(design.graph, picked.quantized)]

@@ -46,11 +46,17 @@ class Summary(Pass):
         with_paths = any(cost.form != "sum" for cost in costs.values())
         counted = recount(context.store.path(design.artifacts["qonnx"].digest), with_paths=with_paths)
         totals = {name: cost.total(counted) for name, cost in costs.items()}
-        figures = {"predicted_loss_increase": (point.loss, design.sensitivity[front.metric].loss_unit)}
+        figures = dict[str, tuple[float, str]]()
         for name, cost in costs.items():
             figures[name] = totals[name], cost.unit
             figures[f"{name}_allocated"] = point.costs[name], cost.unit
         measures = {name: Measure(v, unit, "estimated", self.name) for name, (v, unit) in figures.items()}
+        measures[f"{front.losses}_loss_increase"] = Measure(
+            point.loss,
+            design.sensitivity[front.metric].loss_unit,
+            "estimated" if front.losses == "predicted" else "simulated",
+            self.name,
+        )
         failures = [check.failure for check in design.checks.values() if check.failure]
         for name, total in totals.items():
             if name in front.budgets and total > front.budgets[name]:

@@ -36,6 +36,7 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
             "budgets": front["budgets"],
             "solver": front["solver"],
             "complete": front["complete"],
+            "losses": front["losses"],
             "chosen": allocation["index"],
             "front": front["points"],
             "uniform": [{"weight_bits": int(bits), **point} for bits, point in front["uniform"].items()],

@@ -100,6 +100,7 @@ def _front(allocation: Mapping[str, Any], drawn: Sequence[int]) -> dict[str, Any
     chosen = allocation["chosen"]
     return {
         "cost": allocation["cost"],
+        "losses": allocation["losses"],
         "units": allocation["units"],
         "budgets": allocation["budgets"],
         "tensors": tensors,

@@ -36,10 +36,10 @@ const charts = {
     return Plot.plot(
       frame(width, {
         height: 360, marginLeft: 64, marginTop: 30, inset: 14,
-        ariaLabel: `Predicted loss increase against ${name}`,
+        ariaLabel: `${front.losses} loss increase against ${name}`,
         x: { label: `${name} (estimated) →`, tickFormat: "~s", nice: true, grid: true, ticks: width / 90 },
         y: {
-          label: `↑ predicted loss increase, ${data.loss_unit} (estimated)`, grid: true,
+          label: `↑ ${front.losses} loss increase, ${data.loss_unit} (${front.losses === "predicted" ? "estimated" : "simulated"})`, grid: true,
           type: positive(all.map((point) => point.loss)) ? "log" : "linear", tickFormat: "~g", ticks: 5,
         },
         marks: [

@@ -53,7 +53,7 @@ function describe(panel, point) {
   const rows = (pairs) => pairs.map(([name, value]) => element("tr", "", element("th", name), element("td", value)));
   const proof = point.gap === 0 ? "proven the least at its cost" : point.gap === null || point.gap === undefined ? "" : `within ${digits(100 * point.gap)} % of the least`;
   const costs = Object.entries(point.costs).map(([name, value]) => [name, digits(value)]);
-  const facts = element("table", "", ...rows([...costs, [`predicted loss, ${data.loss_unit}`, `+${digits(point.loss)}`]]));
+  const facts = element("table", "", ...rows([...costs, [`${data.front.losses} loss, ${data.loss_unit}`, `+${digits(point.loss)}`]]));
   const bits = element("table", "", ...rows(data.front.tensors.map((tensor, index) => [tensor, point.bits[index]])));
   const scroll = element("div", "", bits);
   scroll.className = "scroll";

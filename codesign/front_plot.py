@@ -8,7 +8,7 @@ from codesign.picture import svg
 
 
 def plot_front(front: Front, chosen: int) -> bytes:
-    """SVG of predicted loss against each cost: the points, the chosen one, uniform bits, budgets.
+    """SVG of the loss increase against each cost: the points, the chosen one, uniform bits, budgets.
 
     Args:
         front: The front.
@@ -38,5 +38,6 @@ def _panel(plot: Any, front: Front, chosen: int, name: str) -> None:
     if min([*losses, *uniform[1]]) > 0:
         plot.set_yscale("log")
     plot.set_xlabel(f"{name} (estimated)")
-    plot.set_ylabel("predicted loss increase (estimated)")
+    kind = "estimated" if front.losses == "predicted" else "simulated"
+    plot.set_ylabel(f"{front.losses} loss increase ({kind})")
     plot.grid(alpha=0.3)
