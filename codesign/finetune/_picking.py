@@ -13,7 +13,8 @@ from codesign.design import Dataset
 from codesign.errors import InputError
 from codesign.finetune._anneal import judged
 from codesign.finetune._exact import count
-from codesign.finetune._points import Points, Trained
+from codesign.finetune._front import Trial
+from codesign.finetune._points import Points
 from codesign.finetune._settle import SPARE, settled
 from codesign.fixed import Codes
 from codesign.graph import Graph
@@ -69,10 +70,10 @@ def pick(
         raise InputError(f"{where}, point", f"{point}", f"1 to {len(trained)}, the points of the front")
     if budget is None:
         index = min(range(len(trained)), key=lambda place: trained[place].error) if point is None else point - 1
-        made, given = trained[index].integers(points.network)
+        made, given = points.integers(index)
         return Picked(made, count(points.network, given), *_evaluated(made, dataset), index, settled=False)
     name, cheapest = points.network.cost_name, trained[0].cost
-    if budget < min(each.cost for each in trained):
+    if budget < cheapest:
         found = f"{amount(budget)} {name}"
         step = "raise it, or train down to it: finetune.per_weight.lowest"
         raise InputError(f"{where}, budget", found, f"at least {amount(cheapest)}, the cheapest that was trained", step)
@@ -91,7 +92,7 @@ def _short(picked: Picked, budget: float, name: str) -> Picked:
     return Picked(picked.quantized, picked.cost, picked.loss, picked.error, picked.index, picked.settled, (told,))
 
 
-def _settled(points: Points, trained: Trained, index: int, budget: float, dataset: Dataset) -> Picked:
+def _settled(points: Points, trained: Trial, index: int, budget: float, dataset: Dataset) -> Picked:
     made, given = settled(points.network, trained.vector, trained.square, budget)
     return Picked(made, count(points.network, given), *_evaluated(made, dataset), index, settled=True)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from codesign.design import Point
 from codesign.errors import InputError
 from codesign.finetune._anneal import Run
 from codesign.finetune._exact import Integers, count, integers, quantized
+from codesign.finetune._front import Trial
 from codesign.finetune._layout import Layout
 from codesign.finetune._learned import Network
 from codesign.finetune._start import Beginning
@@ -23,43 +24,18 @@ from codesign.torch_forward import float_forward, mean_loss, to_tensors
 
 
 @dataclass(frozen=True)
-class Trained:
-    """One point.
-
-    Args:
-        step: After how many steps.
-        cost: Counted from its integers.
-        loss: Mean validation loss.
-        error: Share of the validation samples that are put in a wrong class, or the mean squared error.
-        vector: What was learned.
-        square: Mean squares of its gradients, what a change of it costs.
-    """
-
-    step: int
-    cost: float
-    loss: float
-    error: float
-    vector: Tensor
-    square: Tensor
-
-    def integers(self, network: Network) -> tuple[Quantized, Integers]:
-        """The network of the point."""
-        return quantized(network, integers(network, self.vector))
-
-
-@dataclass(frozen=True)
 class Points:
     """Points of one run, the cheapest first.
 
     Args:
         network: What they are of.
         loss: Mean validation loss of the float network.
-        points: The points.
+        points: Each with the cost that is counted from its integers.
     """
 
     network: Network
     loss: float
-    points: tuple[Trained, ...]
+    points: tuple[Trial, ...]
 
     @classmethod
     def of(cls, begun: Beginning, run: Run, data: tuple[Batches, Batches]) -> "Points":
@@ -72,15 +48,16 @@ class Points:
         graph = network.layout.graph
         with torch.no_grad():
             outputs = float_forward(graph, to_tensors(graph.parameters), validation.inputs)[graph.outputs[0]]
-        kept = sorted((trial for _, trial in run.trials.best.values()), key=lambda trial: trial.cost)
+        kept = [replace(trial, cost=counted(network, trial.vector)) for _, trial in run.trials.best.values()]
         if not kept:
             found = run.stopped or "no point"
             raise InputError("finetune.per_weight", found, "a finite loss", "lower learning_rate and bits_rate")
-        points = [
-            Trained(each.step, counted(network, each.vector), each.loss, each.error, each.vector, each.square)
-            for each in kept
-        ]
+        points = sorted(kept, key=lambda trial: trial.cost)
         return cls(network, float(mean_loss(outputs, validation.wanted)), tuple(points))
+
+    def integers(self, index: int) -> tuple[Quantized, Integers]:
+        """The network of a point."""
+        return quantized(self.network, integers(self.network, self.points[index].vector))
 
     def dump(self) -> bytes:
         """As safetensors: ``vectors`` and ``squares`` ``[points, size]``, numbers as metadata."""
@@ -110,7 +87,7 @@ class Points:
         tensors: Mapping[str, Tensor] = load(content)
         rows = zip(about["points"], tensors["vectors"], tensors["squares"], strict=True)
         points = tuple(
-            Trained(step, cost, loss, error, vector, square) for (step, cost, loss, error), vector, square in rows
+            Trial(step, cost, loss, error, vector, square) for (step, cost, loss, error), vector, square in rows
         )
         network = Network(Layout(graph, about["signed"], about["granularity"]), about["cost"])
         return cls(network, about["loss"], points)

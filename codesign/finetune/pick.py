@@ -54,8 +54,8 @@ class Pick(Pass):
             picked: Picked = pick(points, self.budget, self.point, self.candidates, design.dataset, self.name)
         network = points.network
         shown = [
-            front_point(network, each.integers(network)[0], each.cost, each.loss - points.loss)
-            for each in points.points
+            front_point(network, points.integers(index)[0], each.cost, each.loss - points.loss)
+            for index, each in enumerate(points.points)
         ]
         chosen = front_point(network, picked.quantized, picked.cost, picked.loss - points.loss)
         place = sum(each.cost < picked.cost for each in points.points)
