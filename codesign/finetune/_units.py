@@ -123,7 +123,9 @@ class Units:
             return whole
         readers = [node for node in self.graph.weighted() if self.graph.origin(node.inputs[0]) == activation]
         last, first = (*whole[1:], size[-1]), (size[0], *whole[1:])
-        for shape in (last, first) if readers else ():
+        # A convolution that fits in once meets each place along the last axis once, too: those are no channels.
+        choices = (first,) if any(channel_axis(node) == 0 for node in readers) else (last, first)
+        for shape in choices if readers else ():
             if all(self._meeting(node, shape) is not None for node in readers):
                 return shape
         return whole

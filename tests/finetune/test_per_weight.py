@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from codesign.allocate.costs import Hardware, make_cost
@@ -21,6 +21,7 @@ from codesign.finetune._front import Trial, Trials
 from codesign.finetune._points import Points
 from codesign.finetune.per_weight import PerWeight
 from codesign.finetune.pick import Pick
+from codesign.fixed import Fixed
 from codesign.graph import Graph, Node
 from codesign.ops.linear import Linear
 from codesign.ops.relu import Relu
@@ -118,8 +119,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("networks")
 
 
+#: Its last convolution fits in once along the last axis, and meets each place there with weights of their own.
+FITS_ONCE = Plan(
+    rank=2, stages=("averaged", "softmax", "gated", "strided"), end="mean", flags=(True, True, True),
+    weight=((0, 3), (4, 4)), activation=((10, 4), (2, 2)),
+    input_format=Fixed(signed=False, width=4, integer=-2), seed=2**31, channels=(),
+)  # fmt: skip
+
+
 @many
-@given(plans())
+@example(plan=FITS_ONCE)
+@given(plan=plans())
 def test_every_representation_is_exact_and_costs_the_same(folder: Path, plan: Plan) -> None:
     network = random_network(plan)
     assert_exact(network, folder)
