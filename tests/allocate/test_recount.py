@@ -37,8 +37,8 @@ CASES = [
     Rules(activations="free", prune=True, granularity="channel", weight_bits=(2, 7), input_bits=9),
     Rules(activations="free", granularity="channel", weight_bits=(4, 5), activation_bits=(6, 8)),
 ]
-#: Of each case; 204 for each network.
-BUDGETS = 34
+#: Of each case; the slow ones are 204 for each network.
+BUDGETS = (10, pytest.param(34, marks=pytest.mark.slow))
 #: Rates at which one epoch makes each network better.
 RATES = {"jets": 0.001, "residual": 0.02}
 CALIBRATION = 256
@@ -115,11 +115,12 @@ class Case:
         return {name: make_cost(name, self.hardware, "test").total(counted) for name in self.model.costs}
 
 
+@pytest.mark.parametrize("count", BUDGETS)
 @pytest.mark.parametrize("index", range(len(CASES)))
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_file_costs_exactly_what_was_allocated(name: str, index: int, tmp_path: Path) -> None:
+def test_the_file_costs_exactly_what_was_allocated(name: str, index: int, count: int, tmp_path: Path) -> None:
     case, rng = Case.of(name, index), np.random.default_rng(index)
-    for _ in range(BUDGETS):
+    for _ in range(count):
         budgets = case.budgets(rng)
         point = case.best(budgets)
         found = case.recosted(case.quantized(point), tmp_path / "network.onnx")

@@ -84,11 +84,11 @@ def test_what_is_not_a_state_dict(content: object, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["safetensors", "zip", "legacy"])
 @settings(deadline=None, max_examples=60)
-@given(data=st.data())
-def test_a_truncated_file(how: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_a_truncated_file(how: str, share: float, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = write(other_state(), tmp_path_factory.mktemp("truncated") / "weights", how)
     whole = path.read_bytes()
-    path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    path.write_bytes(whole[: int(share * len(whole))])  # of the same network a file has not always as many bytes
     with pytest.raises(InputError, match="weights"):
         load_checkpoint(network(), path)
 
