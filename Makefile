@@ -18,7 +18,7 @@ docs: $(DOCS_STAMP)
 	$(RUN)/python -m sphinx -W --keep-going -q -c docs/site . build/site
 
 test: $(TEST_STAMP) lint
-	$(RUN)/python -m pytest -n 3 --dist loadfile -m "not slow"
+	$(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(TEST_STAMP)
 	$(RUN)/python -m pytest -n 2 -m slow

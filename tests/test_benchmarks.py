@@ -8,6 +8,7 @@ import pytest
 
 from tests.builds import finish
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 
 

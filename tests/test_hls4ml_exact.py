@@ -160,7 +160,7 @@ def test_cpp_gives_the_references_integers(name: str, tmp_path: Path) -> None:
     assert_exact(build_network(PLANS[name]), tmp_path)
 
 
-@pytest.mark.parametrize("tensor", ["network", "typename"])
+@pytest.mark.parametrize("tensor", ["network", pytest.param("typename", marks=pytest.mark.slow)])
 def test_an_input_called_as_something_else_is(tensor: str, tmp_path: Path) -> None:
     """As the project itself, which the top function is, or by a word of C++."""
     network = build_network(PLANS["one neuron of two bits, a sign that nothing needs"])
@@ -182,6 +182,7 @@ def test_weights_that_are_all_zero(tmp_path: Path) -> None:
     assert_exact(replace(network, quantized=replace(network.quantized, codes=codes)), tmp_path)
 
 
+@pytest.mark.slow
 def test_converting_twice_gives_the_same_project(tmp_path: Path) -> None:
     plan = PLANS["names that clash or mean something in C++"]
     digests = []

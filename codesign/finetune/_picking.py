@@ -1,19 +1,20 @@
 """Choosing among trained points."""
 
-from dataclasses import dataclass
-from math import log
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, log
 from typing import cast
 
 import numpy as np
 import torch
 
-from codesign.arrays import FloatArray
+from codesign.arrays import FloatArray, IntArray
 from codesign.describe import amount
 from codesign.design import Dataset
 from codesign.errors import InputError
+from codesign.estimate.model.hardware import estimate_layers
 from codesign.finetune._anneal import judged
-from codesign.finetune._exact import count
-from codesign.finetune._front import Trial
+from codesign.finetune._exact import Integers, count
 from codesign.finetune._points import Points
 from codesign.finetune._settle import SPARE, settled
 from codesign.fixed import Codes
@@ -24,6 +25,10 @@ from codesign.torch_forward import split_tensors, to_tensors
 
 #: Samples of a split that are evaluated at once.
 AT_ONCE = 4096
+#: How often the interval of costs is halved at most, for a budget in LUTs.
+HALVINGS = 20
+#: A network and the integers that it is made of.
+Network = tuple[Quantized, Integers]
 
 
 @dataclass(frozen=True)
@@ -49,52 +54,112 @@ class Picked:
     notices: tuple[str, ...] = ()
 
 
-def pick(
-    points: Points, budget: float | None, point: int | None, candidates: int, dataset: Dataset, where: str
-) -> Picked:
+@dataclass(frozen=True)
+class Wanted:
+    """What to pick.
+
+    Args:
+        budget: Most cost, of the kind that was trained with.
+        luts: Most LUTs, by the estimate.
+        point: A number, from 1.
+        candidates: Points that are brought to a budget.
+    """
+
+    budget: float | None = None
+    luts: float | None = None
+    point: int | None = None
+    candidates: int = 6
+
+
+def pick(points: Points, wanted: Wanted, dataset: Dataset, where: str) -> Picked:
     """The network for a budget, a point by its number, or the one with the fewest errors.
 
     Args:
         points: What was trained.
-        budget: Most cost.
-        point: A number, from 1.
-        candidates: Points that are brought to a budget.
+        wanted: Which of it.
         dataset: Has the validation split.
         where: The pass, for messages.
 
     Raises:
         InputError: There is no such point, or the budget is below the cheapest.
     """
-    trained = points.points
+    trained, point = points.points, wanted.point
     if point is not None and not 1 <= point <= len(trained):
         raise InputError(f"{where}, point", f"{point}", f"1 to {len(trained)}, the points of the front")
-    if budget is None:
-        index = min(range(len(trained)), key=lambda place: trained[place].error) if point is None else point - 1
-        made, given = points.integers(index)
-        return Picked(made, count(points.network, given), *_evaluated(made, dataset), index, settled=False)
-    name, cheapest = points.network.cost_name, trained[0].cost
-    if budget < cheapest:
-        found = f"{amount(budget)} {name}"
-        step = "raise it, or train down to it: finetune.per_weight.lowest"
-        raise InputError(f"{where}, budget", found, f"at least {amount(cheapest)}, the cheapest that was trained", step)
-    nearest = sorted(range(len(trained)), key=lambda place: abs(log(max(trained[place].cost, 1) / budget)))
-    made = [_settled(points, trained[index], index, budget, dataset) for index in nearest[:candidates]]
-    best = min(made, key=lambda each: (not _met(each, budget), each.error))
-    return best if _met(best, budget) else _short(best, budget, name)
+    if wanted.budget is not None:
+        unit = Unit(f"{where}, budget", points.network.cost_name, [each.cost for each in trained], _to_budget)
+        return _at(points, unit, wanted.budget, wanted.candidates, dataset)
+    if wanted.luts is not None:
+        costs = [_luts(points.integers(index)[0]) for index in range(len(trained))]
+        unit = Unit(f"{where}, luts", "LUTs (estimated)", costs, _to_luts)
+        return _at(points, unit, wanted.luts, wanted.candidates, dataset)
+    index = min(range(len(trained)), key=lambda place: trained[place].error) if point is None else point - 1
+    made, given = points.integers(index)
+    return Picked(made, count(points.network, given), *_evaluated(made, dataset), index, settled=False)
 
 
-def _met(picked: Picked, budget: float) -> bool:
-    return (1 - SPARE) * budget <= picked.cost <= budget
+@dataclass(frozen=True)
+class Unit:
+    """What a budget is in.
+
+    Args:
+        where: The option, for messages.
+        name: The unit's.
+        costs: Of each point, in it.
+        bring: Changes a point, by its index, until it meets a budget; gives what it costs then, too.
+    """
+
+    where: str
+    name: str
+    costs: Sequence[float]
+    bring: Callable[[Points, int, float, float], tuple[Network, float]]
 
 
-def _short(picked: Picked, budget: float, name: str) -> Picked:
-    told = f"the budget of {amount(budget)} {name} is not used up: the network takes {amount(picked.cost)}"
-    return Picked(picked.quantized, picked.cost, picked.loss, picked.error, picked.index, picked.settled, (told,))
+def _at(points: Points, unit: Unit, budget: float, candidates: int, dataset: Dataset) -> Picked:
+    """Of the points with the nearest costs, each brought to the budget, the one with the fewest errors."""
+    if budget < (cheapest := min(unit.costs)):
+        found, least = f"{amount(budget)} {unit.name}", f"at least {amount(cheapest)}, the cheapest that was trained"
+        raise InputError(unit.where, found, least, "raise it, or train down to it: finetune.per_weight.lowest")
+    nearest = sorted(range(len(unit.costs)), key=lambda place: abs(log(max(unit.costs[place], 1) / budget)))
+    tried: list[tuple[bool, float, float, Picked]] = []
+    for index in nearest[:candidates]:
+        (made, given), cost = unit.bring(points, index, budget, unit.costs[index])
+        picked = Picked(made, count(points.network, given), *_evaluated(made, dataset), index, settled=True)
+        if cost <= budget:
+            tried.append((cost < (1 - SPARE) * budget, picked.error, cost, picked))
+    if not tried:
+        found = f"{amount(budget)} {unit.name}, which none of {candidates} points could be brought to"
+        raise InputError(unit.where, found, "more", "raise it, or finetune.pick.candidates")
+    missed, _, cost, picked = min(tried, key=lambda each: each[:2])
+    told = f"the budget of {amount(budget)} {unit.name} is not used up: the network takes {amount(cost)}"
+    return replace(picked, notices=(told,)) if missed else picked
 
 
-def _settled(points: Points, trained: Trial, index: int, budget: float, dataset: Dataset) -> Picked:
-    made, given = settled(points.network, trained.vector, trained.square, budget)
-    return Picked(made, count(points.network, given), *_evaluated(made, dataset), index, settled=True)
+def _to_budget(points: Points, index: int, budget: float, cost: float) -> tuple[Network, float]:
+    """A point brought to a budget of its own cost, and what it costs then."""
+    trained = points.points[index]
+    found = settled(points.network, trained.vector, trained.square, budget)
+    return found, count(points.network, found[1])
+
+
+def _to_luts(points: Points, index: int, luts: float, cost: float) -> tuple[Network, float]:
+    """A point brought to estimated LUTs, by halving the interval of its own cost in which they lie."""
+    best = points.integers(index), cost
+    low, high, aim = 0.0, inf, points.points[index].cost * luts / cost
+    for _ in range(HALVINGS):
+        made, _ = _to_budget(points, index, aim, cost)
+        found = _luts(made[0])
+        low, high = (aim, high) if found <= luts else (low, aim)
+        if best[1] > luts or best[1] < found <= luts:
+            best = made, found
+        if (1 - SPARE) * luts <= found <= luts:
+            break
+        aim = (low + high) / 2 if low > 0 and high < inf else aim * luts / max(found, 1.0) * (1 - SPARE / 2)
+    return best
+
+
+def _luts(made: Quantized) -> float:
+    return sum(estimate_layers(made).values())
 
 
 @torch.no_grad()
@@ -117,15 +182,28 @@ def values_of(made: Quantized) -> dict[str, FloatArray]:
     return {name: cast(FloatArray, each.real().astype(np.float32)) for name, each in codes.items()}
 
 
-def without_bits(graph: Graph, made: Quantized) -> list[str]:
-    """What to tell of layers of which nothing, or not all, is left."""
+def without_bits(graph: Graph, made: Quantized, left: Mapping[str, IntArray]) -> list[str]:
+    """What to tell of layers of which nothing, or not all, is left.
+
+    Args:
+        graph: The network.
+        made: All of it in integers.
+        left: Units that are left, by layer, where others were taken out.
+    """
     told: list[str] = []
     for node in graph.weighted():
         weight = made.codes[node.op.parameters()["weight"]]
-        dead = np.flatnonzero(~weight.reshape(len(weight), -1).any(1)).tolist()
-        if len(dead) == len(weight):
+        count = len(weight)
+        dead = np.flatnonzero(~weight.reshape(count, -1).any(1))
+        if len(dead) == count:
             told.append(f"layer {node.name!r}: all weights are zero, so that its outputs are the same for every input")
-        elif dead:
-            some = ", ".join(map(str, dead[:8])) + (f" and {len(dead) - 8} more" if len(dead) > 8 else "")
-            told.append(f"layer {node.name!r}: {len(dead)} of {len(weight)} units have no weights left ({some})")
+        if node.name in left:
+            gone = np.setdiff1d(np.arange(count), left[node.name])
+            told.append(f"layer {node.name!r}: {len(gone)} of {count} units are dead and taken out ({_few(gone)})")
+        elif 0 < len(dead) < count:
+            told.append(f"layer {node.name!r}: {len(dead)} of {count} units have no weights left ({_few(dead)})")
     return told
+
+
+def _few(units: IntArray) -> str:
+    return ", ".join(map(str, units[:8].tolist())) + (f" and {len(units) - 8} more" if len(units) > 8 else "")

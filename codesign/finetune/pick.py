@@ -20,38 +20,46 @@ class Pick(Pass):
 
     Args:
         budget: Most cost, of the kind that was trained with; the network costs at most a hundredth less.
-        point: A trained point as it is, by its number from 1, the cheapest. Without either, the one with the fewest
+        luts: Most LUTs, by the estimate of `estimate.resources`, instead; likewise.
+        point: A trained point as it is, by its number from 1, the cheapest. Without any, the one with the fewest
             errors.
         candidates: How many points are brought to the budget.
+        shrink: Whether units that no output depends on are taken out of the graph.
     """
 
     budget: float | None = None
+    luts: float | None = None
     point: int | None = None
     candidates: int = 6
+    shrink: bool = True
 
     reads: ClassVar[tuple[str, ...]] = ("graph", "dataset", "front", "artifacts.per_weight")
     writes: ClassVar[tuple[str, ...]] = ("trained", "quantized", "front", "allocation", "artifacts.front", "notices")
     distributions: ClassVar[tuple[str, ...]] = ("torch", "matplotlib")
 
     def __post_init__(self) -> None:
-        if self.budget is not None and self.point is not None:
-            raise InputError(f"{self.name}, point", "a budget and a point", "one of them")
-        if self.budget is not None and not 0 < self.budget < inf:
-            raise InputError(f"{self.name}, budget", f"{self.budget}", "a number above 0")
+        given = {"budget": self.budget, "luts": self.luts, "point": self.point}
+        if len(named := [name for name, value in given.items() if value is not None]) > 1:
+            raise InputError(f"{self.name}, {named[-1]}", " and ".join(named), "one of them")
+        for option, most in (("budget", self.budget), ("luts", self.luts)):
+            if most is not None and not 0 < most < inf:
+                raise InputError(f"{self.name}, {option}", f"{most}", "a number above 0")
         if self.candidates < 1:
             raise InputError(f"{self.name}, candidates", f"{self.candidates}", "at least 1")
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Choose, settle, freeze."""
-        from codesign.finetune._picking import Picked, pick, values_of, without_bits
+        from codesign.finetune._picking import Wanted, pick, values_of, without_bits
         from codesign.finetune._points import Points, front_point
+        from codesign.finetune._shrink import shrunk
         from codesign.front_plot import plot_front
         from codesign.torch_forward import threads
 
         content = context.store.path(design.artifacts["per_weight"].digest).read_bytes()
         points = Points.load(content, design.graph)
         with threads(1):
-            picked: Picked = pick(points, self.budget, self.point, self.candidates, design.dataset, self.name)
+            wanted = Wanted(self.budget, self.luts, self.point, self.candidates)
+            picked = pick(points, wanted, design.dataset, self.name)
         network = points.network
         shown = [
             front_point(network, points.integers(index)[0], each.cost, each.loss - points.loss)
@@ -70,11 +78,11 @@ class Pick(Pass):
             design.front, cost=name, points=tuple(shown), uniform={}, solver="per_weight", complete=False,
             budgets=budgets, losses="validation",
         )  # fmt: skip
-        parameters = values_of(picked.quantized)
-        notices = [*picked.notices, *without_bits(design.graph, picked.quantized)]
+        made, left = shrunk(picked.quantized) if self.shrink else (picked.quantized, {})
+        notices = [*picked.notices, *without_bits(design.graph, picked.quantized, left)]
         return {
-            "trained": Trained(parameters, picked.quantized.formats, (points.loss, picked.loss), 1),
-            "quantized": picked.quantized,
+            "trained": Trained(values_of(made), made.formats, (points.loss, picked.loss), 1),
+            "quantized": made,
             "front": front,
             "allocation": Allocation(chosen, place),
             "artifacts": {"front": Artifact("front.svg", context.store.put(plot_front(front, place)))},

@@ -91,7 +91,8 @@ def _quality(measures: Mapping[str, Measure]) -> dict[str, dict[str, float]]:
 
 def _layers(design: Design, parts: Sequence["Part"], costs: Mapping[str, "Cost"]) -> list[dict[str, Any]]:
     """The report's layer table: what was counted in the file, beside what the design knows of the layer."""
-    graph, quantized = design.graph, design.quantized
+    quantized = design.quantized
+    graph = quantized.graph
     shapes, accumulators = graph.shapes(), quantized.accumulators()
     before = design.trained.parameters if design.has("trained") else {}
     rows: list[dict[str, Any]] = []

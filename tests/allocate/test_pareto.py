@@ -269,7 +269,7 @@ def test_jets_all_625_assignments() -> None:
         assert chosen.loss == min(loss for cost, loss in cost_and_loss(points) if cost <= budget)
 
 
-@pytest.mark.parametrize("solver", ["milp", "lagrangian"])
+@pytest.mark.parametrize("solver", ["milp", pytest.param("lagrangian", marks=pytest.mark.slow)])
 def test_jets_by_epsilon_constraint(solver: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The solvers find all of the front themselves."""
     monkeypatch.setattr(_front, "enumerable", lambda _: False)

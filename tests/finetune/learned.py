@@ -12,8 +12,10 @@ from codesign.finetune._exact import Integers, integers, quantized
 from codesign.finetune._layout import Granularity, Layout, Parts
 from codesign.finetune._learned import Network
 from codesign.finetune._picking import values_of
-from codesign.graph import Graph
+from codesign.graph import Graph, Node
 from codesign.network import QuantizedNetwork
+from codesign.ops.linear import Linear
+from codesign.ops.relu import Relu
 from tests import networks
 from tests.networks import Plan
 
@@ -29,6 +31,19 @@ class Random(networks.Network):
     @property
     def parameters(self) -> dict[str, np.ndarray]:
         return values_of(self.quantized)
+
+
+def mlp(inputs: int, hidden: int, outputs: int, seed: int = 0) -> Graph:
+    """Two layers with random weights, ``w0``, ``b0``, ``w1``, ``b1``."""
+    random = np.random.default_rng(seed)
+    shapes = {"w0": (hidden, inputs), "b0": (hidden,), "w1": (outputs, hidden), "b1": (outputs,)}
+    parameters = {name: (random.normal(0, 0.7, shape)).astype(np.float32) for name, shape in shapes.items()}
+    nodes = (
+        Node("first", Linear("w0", "b0"), ("x",), "z"),
+        Node("relu", Relu(), ("z",), "a"),
+        Node("last", Linear("w1", "b1"), ("a",), "y"),
+    )
+    return Graph({"x": (inputs,)}, ("y",), nodes, parameters)
 
 
 def network_of(graph: Graph, granularity: Granularity = "weight", cost: CostName = "counted_ebops") -> Network:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from codesign.allocate.costs import Hardware, make_cost
 from codesign.design import Dataset, Design, Front, Point
 from codesign.errors import InputError
+from codesign.estimate.resources import Resources
 from codesign.export.qonnx import Qonnx
 from codesign.finetune import _anneal
 from codesign.finetune._bits import counted, digits, exponent, power, round_weights, significant, truncate
@@ -22,15 +23,13 @@ from codesign.finetune._points import Points
 from codesign.finetune.per_weight import PerWeight
 from codesign.finetune.pick import Pick
 from codesign.fixed import Fixed
-from codesign.graph import Graph, Node
-from codesign.ops.linear import Linear
-from codesign.ops.relu import Relu
+from codesign.graph import Graph
 from codesign.passes import Context, silent
 from codesign.report._recount import recount
 from codesign.store import Store
 from codesign.target import load_target
 from tests.builds import samples, weights
-from tests.finetune.learned import network_of, random_network, vector_of
+from tests.finetune.learned import mlp, network_of, random_network, vector_of
 from tests.hdl.test_circuit import mismatches
 from tests.networks import Plan, plans
 from tests.test_exact_chain import assert_exact
@@ -191,18 +190,6 @@ def brute_force(graph: Graph, parts: object, shifted: dict[str, torch.Tensor]) -
     return total + sum(int(span("b1")[row]) for row in range(len(last)) if last[row].any())
 
 
-def mlp(inputs: int, hidden: int, outputs: int, seed: int = 0) -> Graph:
-    random = np.random.default_rng(seed)
-    shapes = {"w0": (hidden, inputs), "b0": (hidden,), "w1": (outputs, hidden), "b1": (outputs,)}
-    parameters = {name: (random.normal(0, 0.7, shape)).astype(np.float32) for name, shape in shapes.items()}
-    nodes = (
-        Node("first", Linear("w0", "b0"), ("x",), "z"),
-        Node("relu", Relu(), ("z",), "a"),
-        Node("last", Linear("w1", "b1"), ("a",), "y"),
-    )
-    return Graph({"x": (inputs,)}, ("y",), nodes, parameters)
-
-
 # Training.
 
 
@@ -268,6 +255,12 @@ def test_budgets_are_met(budget: float, tmp_path: Path) -> None:
     cost = make_cost("counted_ebops", Hardware(TARGET), "test").total(recount(file))
     assert 0.99 * budget <= cost <= budget
     assert design.allocation.point.costs == {"counted_ebops": cost}
+
+
+@pytest.mark.parametrize("luts", [120.0, 260.0, 500.0])
+def test_budgets_of_luts_are_met_by_the_estimate(luts: float) -> None:
+    design = Resources()(picked(Pick(luts=luts, candidates=2)))
+    assert 0.99 * luts - 0.5 <= design.measures["estimated_lut"].value <= luts + 0.5  # told as a whole number
 
 
 def test_every_point_is_exact(tmp_path: Path) -> None:
@@ -391,7 +384,10 @@ def test_curvature_needs_a_diagonal(tmp_path: Path) -> None:
     [
         (lambda: picked(Pick(budget=0.5)), r"budget.*the cheapest that was trained.*lowest"),
         (lambda: picked(Pick(point=10_000)), r"point.*1 to"),
-        (lambda: Pick(budget=1.0, point=1), r"a budget and a point"),
+        (lambda: picked(Pick(luts=0.5)), r"luts.*LUTs \(estimated\).*the cheapest that was trained.*lowest"),
+        (lambda: Pick(budget=1.0, point=1), r"budget and point.*one of them"),
+        (lambda: Pick(luts=1.0, budget=1.0), r"budget and luts.*one of them"),
+        (lambda: Pick(luts=0.0), r"luts.*above 0"),
         (lambda: Pick(budget=-1.0), r"above 0"),
     ],
 )
