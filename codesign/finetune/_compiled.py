@@ -10,6 +10,9 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 LOG = logging.getLogger(__name__)
+#: Operations after which a value with several readers is kept rather than worked out for each of them: a third of the
+#: compiler's own, which takes longer to compile and makes nothing faster here.
+OPTIONS: dict[str, str | int | bool] = {"realize_opcount_threshold": 8}
 
 
 def compiled(function: Callable[..., Any], example: Sequence[Tensor], wanted: bool) -> Callable[..., Sequence[Tensor]]:
@@ -27,7 +30,9 @@ def compiled(function: Callable[..., Any], example: Sequence[Tensor], wanted: bo
     plain: Callable[..., Sequence[Tensor]] = make_fx(function)(*example)
     if not wanted or shutil.which("g++") is None:
         return plain
-    fast: Callable[..., Sequence[Tensor]] = cast(Any, torch).compile(plain, fullgraph=True, dynamic=False)
+    fast: Callable[..., Sequence[Tensor]] = cast(Any, torch).compile(
+        plain, fullgraph=True, dynamic=False, options=OPTIONS
+    )
     try:
         fast(*example)
     except RuntimeError as error:
