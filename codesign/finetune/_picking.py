@@ -1,8 +1,8 @@
 """Choosing among trained points."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import inf, log
+from math import log
 from typing import cast
 
 import numpy as np
@@ -12,11 +12,11 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.describe import amount
 from codesign.design import Dataset
 from codesign.errors import InputError
-from codesign.estimate.model.hardware import estimate_layers
 from codesign.finetune._anneal import judged
-from codesign.finetune._exact import Integers, count
+from codesign.finetune._bring import Unit, of_cost, of_luts
+from codesign.finetune._exact import count
 from codesign.finetune._points import Points
-from codesign.finetune._settle import SPARE, settled
+from codesign.finetune._settle import SPARE
 from codesign.fixed import Codes
 from codesign.graph import Graph
 from codesign.network import QuantizedNetwork
@@ -25,10 +25,6 @@ from codesign.torch_forward import split_tensors, to_tensors
 
 #: Samples of a split that are evaluated at once.
 AT_ONCE = 4096
-#: How often the interval of costs is halved at most, for a budget in LUTs.
-HALVINGS = 20
-#: A network and the integers that it is made of.
-Network = tuple[Quantized, Integers]
 
 
 @dataclass(frozen=True)
@@ -87,32 +83,14 @@ def pick(points: Points, wanted: Wanted, dataset: Dataset, where: str) -> Picked
     if point is not None and not 1 <= point <= len(trained):
         raise InputError(f"{where}, point", f"{point}", f"1 to {len(trained)}, the points of the front")
     if wanted.budget is not None:
-        unit = Unit(f"{where}, budget", points.network.cost_name, [each.cost for each in trained], _to_budget)
+        unit = of_cost(points, f"{where}, budget")
         return _at(points, unit, wanted.budget, wanted.candidates, dataset)
     if wanted.luts is not None:
-        costs = [_luts(points.integers(index)[0]) for index in range(len(trained))]
-        unit = Unit(f"{where}, luts", "LUTs (estimated)", costs, _to_luts)
+        unit = of_luts(points, f"{where}, luts")
         return _at(points, unit, wanted.luts, wanted.candidates, dataset)
     index = min(range(len(trained)), key=lambda place: trained[place].error) if point is None else point - 1
     made, given = points.integers(index)
     return Picked(made, count(points.network, given), *_evaluated(made, dataset), index, settled=False)
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What a budget is in.
-
-    Args:
-        where: The option, for messages.
-        name: The unit's.
-        costs: Of each point, in it.
-        bring: Changes a point, by its index, until it meets a budget; gives what it costs then, too.
-    """
-
-    where: str
-    name: str
-    costs: Sequence[float]
-    bring: Callable[[Points, int, float, float], tuple[Network, float]]
 
 
 def _at(points: Points, unit: Unit, budget: float, candidates: int, dataset: Dataset) -> Picked:
@@ -133,33 +111,6 @@ def _at(points: Points, unit: Unit, budget: float, candidates: int, dataset: Dat
     missed, _, cost, picked = min(tried, key=lambda each: each[:2])
     told = f"the budget of {amount(budget)} {unit.name} is not used up: the network takes {amount(cost)}"
     return replace(picked, notices=(told,)) if missed else picked
-
-
-def _to_budget(points: Points, index: int, budget: float, cost: float) -> tuple[Network, float]:
-    """A point brought to a budget of its own cost, and what it costs then."""
-    trained = points.points[index]
-    found = settled(points.network, trained.vector, trained.square, budget)
-    return found, count(points.network, found[1])
-
-
-def _to_luts(points: Points, index: int, luts: float, cost: float) -> tuple[Network, float]:
-    """A point brought to estimated LUTs, by halving the interval of its own cost in which they lie."""
-    best = points.integers(index), cost
-    low, high, aim = 0.0, inf, points.points[index].cost * luts / cost
-    for _ in range(HALVINGS):
-        made, _ = _to_budget(points, index, aim, cost)
-        found = _luts(made[0])
-        low, high = (aim, high) if found <= luts else (low, aim)
-        if best[1] > luts or best[1] < found <= luts:
-            best = made, found
-        if (1 - SPARE) * luts <= found <= luts:
-            break
-        aim = (low + high) / 2 if low > 0 and high < inf else aim * luts / max(found, 1.0) * (1 - SPARE / 2)
-    return best
-
-
-def _luts(made: Quantized) -> float:
-    return sum(estimate_layers(made).values())
 
 
 @torch.no_grad()
