@@ -284,7 +284,8 @@ def checks_table(report: Mapping[str, Any]) -> Table:
     for row in report["checks"]:
         status = f"[{colours[row['status']]}]{row['status'].replace('_', ' ')}[/]"
         hop = f"{row['from']} → {row['to']}"
-        table.add_row(hop, f"{row['inputs']:,}", f"{row['mismatches']:,}", status, escape(row["detail"]))
+        mismatches = "-" if row["status"] == "not_checked" else f"{row['mismatches']:,}"
+        table.add_row(hop, f"{row['inputs']:,}", mismatches, status, escape(row["detail"]))
     return table
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import ClassVar
 
+from codesign.describe import amount
 from codesign.design import Allocation, Artifact, Design, Trained
 from codesign.errors import InputError
 from codesign.passes import Context, Pass
@@ -80,6 +81,12 @@ class Pick(Pass):
         )  # fmt: skip
         made, left = shrunk(picked.quantized) if self.shrink else (picked.quantized, {})
         notices = [*picked.notices, *without_bits(design.graph, picked.quantized, left)]
+        notices += [
+            f"the budget of {amount(most)} {other} was for the bits that training started from; {name} is "
+            "what this network is held to"
+            for other, most in design.front.budgets.items()
+            if other != name
+        ]
         return {
             "trained": Trained(values_of(made), made.formats, (points.loss, picked.loss), 1),
             "quantized": made,
