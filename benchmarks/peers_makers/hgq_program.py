@@ -51,9 +51,9 @@ def network() -> keras.Model:
 class Clock(keras.callbacks.Callback):
     """Beta and step size by the clock, which stands still before the second epoch; the best weights at every cost."""
 
-    def __init__(self, seconds: float, rate: float) -> None:
+    def __init__(self, seconds: float, rate: float, per_epoch: int) -> None:
         super().__init__()
-        self.seconds, self.rate, self.began, self.steps = seconds, rate, 0.0, 0
+        self.seconds, self.rate, self.per_epoch, self.began, self.steps = seconds, rate, per_epoch, 0.0, 0
         self.best: dict[int, tuple[float, float, list[np.ndarray]]] = {}
 
     @property
@@ -76,7 +76,7 @@ class Clock(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keep the weights if they are the best at their cost."""
         assert logs is not None
-        self.steps += -(-64_000 // BATCH)
+        self.steps += self.per_epoch
         place = int(np.log2(max(logs["ebops"], 1.0)) * PER_DOUBLING)
         if place not in self.best or logs["val_accuracy"] > self.best[place][0]:
             self.best[place] = logs["val_accuracy"], logs["ebops"], self.model.get_weights()
@@ -94,7 +94,7 @@ def main() -> None:
     model.compile(adam, loss, metrics=["accuracy"], jit_compile=True, steps_per_execution=steps)
     training = Dataset(given.x[0], labels[0], batch_size=BATCH, device="cpu:0", shuffle=not FIXED)
     validation = Dataset(given.x[1], labels[1], batch_size=16_000, device="cpu:0")
-    clock = Clock(given.seconds, given.rate or RATE)
+    clock = Clock(given.seconds, given.rate or RATE, steps)
     ends = [FreeEBOPs(), clock, keras.callbacks.TerminateOnNaN()]
     model.fit(training, epochs=10**9, validation_data=validation, verbose=0, callbacks=ends)
     seconds, kept = monotonic() - clock.began, [clock.best[place] for place in sorted(clock.best)]

@@ -82,10 +82,9 @@ class Pick(Pass):
         made, left = shrunk(picked.quantized) if self.shrink else (picked.quantized, {})
         notices = [*picked.notices, *without_bits(design.graph, picked.quantized, left)]
         notices += [
-            f"the budget of {amount(most)} {other} was for the bits that training started from; {name} is "
-            "what this network is held to"
+            f"the budget of {amount(most)} {other} was for the bits before training; this network is not held against it"
             for other, most in design.front.budgets.items()
-            if other != name
+            if other not in budgets
         ]
         return {
             "trained": Trained(values_of(made), made.formats, (points.loss, picked.loss), 1),
