@@ -82,7 +82,7 @@ class Pick(Pass):
         made, left = shrunk(picked.quantized) if self.shrink else (picked.quantized, {})
         notices = [*picked.notices, *without_bits(design.graph, picked.quantized, left)]
         notices += [
-            f"the budget of {amount(most)} {other} was for the bits before training; this network is not held against it"
+            f"the budget of {amount(most)} {other} was for the bits before training; this network is not held to it"
             for other, most in design.front.budgets.items()
             if other not in budgets
         ]
