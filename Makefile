@@ -2,9 +2,11 @@
 # build/site/index.html. Each works alone on a fresh clone of a machine with python3 (3.11 or newer, with venv) and g++.
 # Tests of the flow asic are left out where there is no OpenSTA or none of its cells (Debian: opensta,
 # qflow-tech-osu018), and those of the page where there is no Chromium (Debian: chromium), unless CI is set.
+# Two processes test, with one thread each: two with two each wait for each other.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
+PYTEST := OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 TEST_STAMP := $(VENV)/.installed-test
@@ -18,10 +20,10 @@ docs: $(DOCS_STAMP)
 	$(RUN)/python -m sphinx -W --keep-going -q -c docs/site . build/site
 
 test: $(TEST_STAMP) lint
-	$(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(PYTEST) --dist loadfile -m "not slow"
 
 test-slow: $(TEST_STAMP)
-	$(RUN)/python -m pytest -n 2 -m slow
+	$(PYTEST) -m slow
 
 lint: $(TEST_STAMP)
 	$(RUN)/ruff check .
