@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from codesign import passes
-from codesign.describe import amount, span, with_error
+from codesign.describe import amount, figure_of, span, with_error
 from codesign.design import Design
 from codesign.engine import PassRun
 from codesign.passes import Pass
@@ -117,8 +117,9 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
         console.print(f"[yellow]metrics disagree:[/] {escape(disagreement)}", soft_wrap=True)
     _show_notices(console, report["notices"])
     for name, value in report["quality"].items():
-        both = f"float [bold]{value['float']:.4f}[/], quantized [bold]{value['quantized']:.4f}[/]"
-        console.print(f"{escape(name.replace('_', ' '))} on the test split: {both}")
+        both = ", ".join(f"{network} [bold]{figure_of(value, network)}[/]" for network in ("float", "quantized"))
+        unit = "" if value["unit"] in ("", "fraction") else f" ({escape(value['unit'])})"
+        console.print(f"{escape(name.replace('_', ' '))} on the test split{unit}: {both}", soft_wrap=True)
     allocation = report["allocation"]
     chosen, points = allocation["chosen"], allocation["front"]
     choice = _choice(allocation["solver"], chosen, len(points), allocation["complete"], points[chosen]["gap"])

@@ -1,7 +1,7 @@
 """What a pass and its options are, in words, read from its own docstring."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from inspect import cleandoc, getdoc
 from math import floor, isfinite, log10
@@ -17,6 +17,12 @@ def with_error(value: float, error: float) -> str:
         return f"{value:.3g} ± {error:.1g}"
     digits = max(-floor(log10(error)), 0)
     return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def figure_of(quality: Mapping[str, Any], network: str) -> str:
+    """A figure of a report's ``quality`` for one network, with its standard error if that is known."""
+    errors = quality["errors"]
+    return f"{quality[network]:.4f}" + (f" ± {errors[network]:.4f}" if errors else "")
 
 
 def amount(value: float) -> str:

@@ -23,12 +23,13 @@ SplitName = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class Measure:
-    """One number with its unit, how it is known, and the pass that found it (``by``)."""
+    """One number with its unit, how it is known, the pass that found it (``by``), and its standard error if known."""
 
     value: float
     unit: str
     kind: Kind
     by: str
+    error: float | None = None
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,8 @@ def read_report(folder: Path) -> dict[str, Any]:
     whole = {"quality", "allocation", "checks", "environment", "layers", "measures", "passes"} <= set(table)
     if not whole or table.get("schema") != SCHEMA:
         raise InputError(str(path), "a report of another version of codesign", SCHEMA, "build again")
-    return {**ADDED, **table, "environment": {"command": None, **table["environment"]}}
+    quality = {name: {"unit": "", "errors": None, **value} for name, value in table["quality"].items()}
+    return {**ADDED, **table, "quality": quality, "environment": {"command": None, "name": "", **table["environment"]}}
 
 
 def _left(folder: Path) -> str:

@@ -102,6 +102,7 @@ class _Request:
     force: Sequence[str] = ()
     given: Mapping[str, object] = field(default_factory=dict[str, object])
     command: str | None = None
+    name: str = ""
 
 
 def build_file(
@@ -188,6 +189,7 @@ def _requested(
         flow=chosen.extended(known.also, f"{path}, also").extended(also, "--also"),
         settings=[*own, *set_options],
         seed=known.seed,
+        name=known.name,
     )
 
 
@@ -305,6 +307,7 @@ def _environment(request: _Request, fields: Fields, steps: Sequence[Pass]) -> Fi
         "platform": platform.platform(),
         "seed": request.seed,
         "command": request.command,
+        "name": request.name,
         "target": request.target.name,
         "firmware_target": fields["target"]["name"],
         "flow": request.flow.name,

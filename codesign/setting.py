@@ -134,9 +134,20 @@ def targets(setting: Setting, flow: "Flow") -> tuple[list[str], str, str]:
         known = sorted({option for name in methods for option in _options(name)})
         # With a further name, the middle one may have been meant as a pass.
         passes = [name.split(".")[1] for name in registry() if stage(name) == parts[0]] if len(parts) > 2 else []
-        hint = did_you_mean(option, [*known, *passes])
+        hint = _of_others(parts[0], option) or did_you_mean(option, [*known, *passes])
         raise InputError(f"{setting.where}, {', '.join(methods)}", f"unknown option {option!r}", "", hint)
     return having, option, _entry(having, option, parts[2:], setting)
+
+
+def _of_others(room: str, option: str) -> str:
+    """What to do about an option that only passes of a stage have that the flow leaves out; empty if none has it."""
+    owners = [name for name in registry() if stage(name) == room and option in _options(name)]
+    tables = " or ".join(f"[{name}]" for name in owners)
+    return (
+        f"it is an option of other passes: in {tables} of a build file, flows without them leave it alone"
+        if owners
+        else ""
+    )
 
 
 def _entry(names: list[str], option: str, rest: list[str], setting: Setting) -> str:

@@ -137,6 +137,7 @@ EARLY = [
     Case("unknown pass in the build file", text("[finetune]", "[finetune.qta]"), ("qta", "did you mean|known:")),
     Case("unknown stage", text("[finetune]", "[finetun]"), ("finetun", "did you mean 'finetune'")),
     Case("unknown option", settings("finetune", epoch=3), ("epoch", "did you mean 'epochs'", r"build\.toml")),
+    Case("option of another pass", settings("finetune", restarts=1), ("restarts", r"\[finetune\.per_weight\]")),
     Case("unknown option, --set", nothing, ("epoch", "did you mean 'epochs'", "--set"), ("--set", "finetune.epoch=3")),
     Case("unknown option in a flow", file("f.toml", FLOW.format(PASSES) + "[options.\"load.npz\"]\nlable = 'y'\n"), ("lable", "did you mean 'labels'"), ("--flow", "f.toml")),
     Case("unknown key", text('name = "tiny"', 'name = "tiny"\nsede = 1'), ("sede", "did you mean 'seed'")),

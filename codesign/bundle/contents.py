@@ -46,6 +46,7 @@ class Contents:
 
     Args:
         inputs, outputs: The network's tensors.
+        classes: Names of the output's elements; empty where the data has none.
         arrays: What the inputs are called where the build's data is from.
         normalization: What is applied to inputs, and where; None if nothing is.
         outside: Whether that is done before the network, so that new data need it.
@@ -63,6 +64,7 @@ class Contents:
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    classes: tuple[str, ...]
     arrays: tuple[str, ...]
     normalization: dict[str, Any] | None
     outside: bool

@@ -28,8 +28,9 @@ def show_verified(console: Console, found: Verified, as_json: bool) -> None:
     console.print(f"SHA-256 of the archive: {found.sha256}", soft_wrap=True)
     console.print(checks_table(record))
     if found.drift is not None:
-        for table in _drift(found.drift, found.contents.drift):
+        for table in _drift(found.drift, found.contents.drift, found.contents.classes):
             console.print(table)
+        console.print(_compared(found.drift, found.contents.drift), soft_wrap=True)
     for failure in found.failures:
         console.print(f"[red]✗[/] {escape(failure)}", soft_wrap=True)
     if not found.failures:
@@ -37,22 +38,38 @@ def show_verified(console: Console, found: Verified, as_json: bool) -> None:
         console.print(f"[green]✓[/] every check that ran is exact{f'; {unchecked} not checked' if unchecked else ''}")
 
 
-def _drift(data: Drift, test: Drift) -> Iterator[Table]:
-    """Tables of new data beside the test split."""
+def _drift(data: Drift, test: Drift, classes: Sequence[str]) -> Iterator[Table]:
+    """Tables of new data beside the test split; outputs are named by classes, where each is one."""
+    names = classes if len(classes) == len(data.shifts) else [f"output {each.output}" for each in data.shifts]
     shifts = [
-        (f"{new.output}: mean shift (1 %, median, 99 %)", *(_shift(each.mean, each.quantiles) for each in (new, old)))
-        for new, old in zip(data.shifts, test.shifts, strict=True)
+        (f"{name}: mean shift (1 %, median, 99 %)", *(_shift(each.mean, each.quantiles) for each in (new, old)))
+        for name, new, old in zip(names, data.shifts, test.shifts, strict=True)
     ]
     yield _table(
         "Integers beside the float network",
         ("", f"{data.samples:,} new samples", f"{test.samples:,} of the test split"),
         [("same decision", *(_share(each.agreeing, each.samples) for each in (data, test))), *shifts],
     )
-    for title, new, old in (
-        ("Inputs beyond the range of their format", data.inputs, test.inputs),
-        ("Values between layers beyond the range of their format", data.layers, test.layers),
+    for title, what, new, old in (
+        ("Inputs beyond the range of their format", "input", data.inputs, test.inputs),
+        ("Values between layers beyond the range of their format", "output of layer", data.layers, test.layers),
     ):
-        yield _table(title, ("", "new", "test split"), _saturated(new, old))
+        yield _table(title, (what, "new", "test split"), _saturated(new, old))
+
+
+def _compared(data: Drift, test: Drift) -> str:
+    """The tables in one sentence."""
+    further = [
+        f"{sum(new.share > old.share for new, old in zip(ours, theirs, strict=True))} of {len(ours)} {what}"
+        for what, ours, theirs in (("inputs", data.inputs, test.inputs), ("layers", data.layers, test.layers))
+        if ours
+    ]
+    decided = (
+        f"same decision as the float network for {_share(data.agreeing, data.samples)} of the new samples, "
+        f"{_share(test.agreeing, test.samples)} of the test split's; "
+    )
+    beyond = f"{' and '.join(further)} leave their range more often than on the test split"
+    return f"{decided if data.agreeing is not None else ''}{beyond if further else 'no tensor has a range to leave'}"
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -74,7 +91,7 @@ def _saturated(data: Sequence[Saturated], test: Sequence[Saturated]) -> Sequence
         if new.count or old.count
     ]
     rest = len(pairs) - len(rows)
-    return [*rows, (f"{rest} others" if rows else f"all {rest}", "0", "0")] if rest else rows
+    return [*rows, (f"{rest} more" if rows else f"all {rest}", "0", "0")] if rest else rows
 
 
 def _share(count: int | None, total: int) -> str:

@@ -44,7 +44,7 @@ def mapped(cells: Mapping[str, int], yosys: str, owner: str) -> dict[str, Measur
         owner: The pass.
     """
     found = resources(FAMILIES["ecp5"], cells)
-    counts = {**found, "lut": found["lut"] + 2 * found["carry"], "bram_36k": found["bram"] * CELLS["bram_36k"].each}
+    counts = {**found, "lut": found["lut"] + 2 * found["carry"]}
     return {
         f"mapped_{name}": Measure(float(counts[name]), f"{cell.unit} (Yosys {yosys})", "synthesized", owner)
         for name, cell in CELLS.items()

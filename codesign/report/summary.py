@@ -82,11 +82,16 @@ class Summary(Pass):
         return {"measures": measures, "report": report}
 
 
-def _quality(measures: Mapping[str, Measure]) -> dict[str, dict[str, float]]:
+def _quality(measures: Mapping[str, Measure]) -> dict[str, dict[str, Any]]:
     """Whatever was measured of the float network and of the integers alike, such as ``accuracy``."""
-    ends = "_float", "_quantized"
-    names = [name.removesuffix(ends[0]) for name in measures if name.endswith(ends[0])]
-    return {name: {end[1:]: measures[name + end].value for end in ends} for name in names if name + ends[1] in measures}
+    found: dict[str, dict[str, Any]] = {}
+    for name, own in measures.items():
+        figure = name.removesuffix("_float")
+        other = measures.get(f"{figure}_quantized")
+        if figure != name and other is not None:
+            errors = {"float": own.error, "quantized": other.error} if own.error is not None else None
+            found[figure] = {"float": own.value, "quantized": other.value, "unit": own.unit, "errors": errors}
+    return found
 
 
 def _layers(design: Design, parts: Sequence["Part"], costs: Mapping[str, "Cost"]) -> list[dict[str, Any]]:

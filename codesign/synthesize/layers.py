@@ -56,7 +56,7 @@ class Layers(Pass):
 
         target, yosys, log = design.target, find_yosys(), context.work / "layers.log"
         name = require_family(self.family, target, self.name)
-        alone, counts = list(layers(design.quantized)), dict[str, dict[str, int]]()
+        alone, counts = list(layers(design.quantized)), dict[str, dict[str, float]]()
         for index, (layer, quantized) in enumerate(alone):
             context.progress(f"yosys: {layer}", index, len(alone))
             with context.store.scratch() as scratch:

@@ -74,7 +74,11 @@ def efficiencies(found: Mapping[str, Separation], by: str) -> dict[str, Measure]
     """
     return {
         f"efficiency_{name}_{network}": Measure(
-            curve.point.signal_efficiency, f"fraction at {each.rate.most_khz:g} kHz", "simulated", by
+            curve.point.signal_efficiency,
+            f"fraction at {each.rate.most_khz:g} kHz of {each.rate.input_mhz:g} MHz",
+            "simulated",
+            by,
+            curve.point.signal_error,
         )
         for name, each in found.items()
         for network, curve in each.curves.items()

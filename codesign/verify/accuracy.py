@@ -71,7 +71,7 @@ class Accuracy(Pass):
         test, outputs = design.dataset.split("test"), both(design)
         name, unit = ("accuracy", "fraction") if test.targets is None else ("squared_error", "mean over outputs")
         measures = {
-            f"{name}_{network}": Measure(_quality(values, test), unit, "simulated", self.name)
+            f"{name}_{network}": _measure(_by_sample(values, test), unit, self.name)
             for network, values in outputs.items()
         }
         if test.targets is not None:
@@ -134,7 +134,14 @@ def _confusion(outputs: Scores, test: Split) -> tuple[tuple[int, ...], ...]:
     return tuple(map(tuple, pairs.reshape(count, count).tolist()))
 
 
-def _quality(outputs: Scores, test: Split) -> float:
+def _by_sample(outputs: Scores, test: Split) -> Scores:
+    """Whether each sample is put in its class ``[samples]``, or its mean squared difference from the targets."""
     if test.targets is None:
-        return float(np.count_nonzero(outputs.argmax(1) == test.labels)) / len(test)
-    return float(np.square(outputs - test.targets).mean())
+        return (outputs.argmax(1) == test.labels).astype(np.float64)
+    return np.square(outputs - test.targets).reshape(len(test), -1).mean(1)
+
+
+def _measure(values: Scores, unit: str, by: str) -> Measure:
+    """The mean over samples, with its standard error: ``s / sqrt(n)``, for shares that of the binomial."""
+    error = float(values.std() / np.sqrt(len(values)))
+    return Measure(float(values.mean()), unit, "simulated", by, error)

@@ -1,6 +1,7 @@
 """Drift beside a second computation; new data that do not fit."""
 
 from collections.abc import Callable, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy.typing as npt
 import onnx
 import pytest
 import torch
+from rich.console import Console
 
 from codesign.bundle import drift
-from codesign.bundle.verification import verify
+from codesign.bundle.shown import show_verified
+from codesign.bundle.verification import Verified, verify
 from codesign.errors import InputError
 from codesign.torch_forward import float_forward, to_tensors
 from tests.builds import make, samples
@@ -35,7 +38,7 @@ class Tiny(nn.Module):
 FORMATS = ("fixed<12,4>", "fixed<9,4>", "fixed<10,3>", "ufixed<8,2>")
 
 
-def require_right(archive: Path, new: Path, inputs: Sequence[npt.NDArray[Any]], stretch: float = 1.0) -> None:
+def require_right(archive: Path, new: Path, inputs: Sequence[npt.NDArray[Any]], stretch: float = 1.0) -> Verified:
     """Torch for the float network, the integer reference for the other, and counting by hand.
 
     Args:
@@ -44,7 +47,8 @@ def require_right(archive: Path, new: Path, inputs: Sequence[npt.NDArray[Any]], 
         inputs: The same, as the input quantizers see it.
         stretch: How large the outputs are.
     """
-    found, seen = design(archive), verify(archive, new).drift
+    verified = verify(archive, new)
+    found, seen = design(archive), verified.drift
     assert seen is not None
     quantized, x = found.quantized, [each.astype(np.float32) for each in inputs]
     with torch.no_grad():
@@ -76,13 +80,21 @@ def require_right(archive: Path, new: Path, inputs: Sequence[npt.NDArray[Any]], 
         assert layer.values == exact.size
         assert layer.count == int((exact != values[layer.name].values).sum())
     assert {layer.name for layer in seen.layers} == set(quantized.formats) & {n.output for n in quantized.graph.nodes}
+    return verified
 
 
 @pytest.mark.parametrize("stretch", [1.0, 30.0])
 def test_drift_is_what_a_second_computation_gives(stretch: float, tmp_path: Path) -> None:
     raw, dataset = samples(500, 3)[0] * np.float32(stretch), design(made()).dataset
     np.savez(tmp_path / "new.npz", x=raw)
-    require_right(made(), tmp_path / "new.npz", [(raw - dataset.mean[0]) / dataset.scale[0]], stretch)  # type: ignore[index]
+    x = (raw - dataset.mean[0]) / dataset.scale[0]  # type: ignore[index]
+    verified = require_right(made(), tmp_path / "new.npz", [x], stretch)
+    console = Console(record=True, width=120, file=StringIO())
+    show_verified(console, verified, as_json=False)
+    assert verified.drift is not None
+    old = verified.contents.drift.inputs
+    more = sum(each.share > before.share for each, before in zip(verified.drift.inputs, old, strict=True))
+    assert f"{more} of 4 inputs and " in console.export_text()
 
 
 def words(count: int, seed: int) -> npt.NDArray[np.int64]:

@@ -167,7 +167,8 @@ made.tofile("out.bin")
 
 def test_cells_are_counted_by_resource() -> None:
     cells = {"LUT2": 3, "LUT6": 1, "SRL16E": 2, "FDRE": 5, "FDSE": 1, "CARRY4": 4, "INV": 9, "BUFG": 1, "DSP48E2": 1}
-    assert resources(FAMILIES["xcup"], cells) == {"lut": 6, "ff": 6, "carry": 4, "dsp": 1, "bram": 0}
+    cells |= {"RAMB36E2": 2, "RAMB18E1": 3}
+    assert resources(FAMILIES["xcup"], cells) == {"lut": 6, "ff": 6, "carry": 4, "dsp": 1, "bram_36k": 3.5}
 
 
 def test_families_of_parts(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def large(layers: int = 200, points: int = 400, classes: int = 10) -> dict[str, 
 def bare() -> dict[str, Any]:
     """The tiny build's, as a network without classes, without training and without a choice of bits has it."""
     whole = report()
-    whole["quality"] = {"squared_error": {"float": 0.1, "quantized": 0.2}}
+    whole["quality"] = {"squared_error": {"float": 0.1, "quantized": 0.2, "unit": "", "errors": None}}
     whole |= {
         "classes": [],
         "confusion": {},

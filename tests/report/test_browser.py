@@ -124,14 +124,14 @@ def test_names_are_text(browser: Browser, tmp_path: Path) -> None:
     marks(seen).first.hover()
     assert NASTY in seen.tab.locator("#point-1").inner_text()
     assert NASTY[:16] in seen.tab.locator("figure[data-chart=bits]").inner_text()
-    assert seen.tab.title() == "qonnx on pynq-z2"
+    assert seen.tab.title() == "tiny: qonnx on pynq-z2"
     quiet(seen)
 
 
 def test_a_script_that_is_not_the_pages_own_is_not_run(browser: Browser, tmp_path: Path) -> None:
     injected = page(report()).replace("</main>", "<script>document.title='run'</script></main>")
     seen = opened(browser, tmp_path, injected)
-    assert seen.tab.title() == "qonnx on pynq-z2"
+    assert seen.tab.title() == "tiny: qonnx on pynq-z2"
     assert len(seen.said) == 1
     assert "Content Security Policy" in seen.said[0]
     seen.tab.close()

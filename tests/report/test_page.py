@@ -149,13 +149,35 @@ def test_a_report_from_before_these_keys_is_a_page(tmp_path: Path) -> None:
     whole = report()
     for key in ("classes", "confusion", "roc", "finetune", "allowed"):
         del whole[key]
-    del whole["environment"]["command"]
+    del whole["environment"]["command"], whole["environment"]["name"]
+    for value in whole["quality"].values():
+        del value["unit"], value["errors"]
     for layer in whole["layers"]:
         del layer["histogram"]
     (tmp_path / "report.json").write_text(json.dumps(whole))
     read = read_report(tmp_path)
     assert Page(page(read)).headings == ORDER
     assert "Proofs" in markdown(read)
+
+
+def test_the_build_is_named_and_its_figures_have_errors() -> None:
+    whole = report()
+    whole["environment"]["name"] = "tagger"
+    accuracy = whole["quality"]["accuracy"]
+    shown = f"{accuracy['quantized']:.4f} ± {accuracy['errors']['quantized']:.4f}"
+    assert shown in Page(page(whole)).texts
+    assert f"| {shown} |" in markdown(whole)
+    assert any(text.startswith("tagger: ") for text in Page(page(whole)).texts)
+    assert markdown(whole).startswith("# Build report: tagger: ")
+
+
+def test_what_was_allocated_is_told_from_what_was_built() -> None:
+    whole = report()
+    cost = whole["allocation"]["cost"]
+    for row in whole["measures"]:
+        row["value"] = 123_456.0 if row["name"] == cost else row["value"]
+    assert "123,456" in Page(page(whole)).texts
+    assert "| in the exported file | 123,456 |" in markdown(whole)
 
 
 def test_what_was_not_checked_is_plain_to_see() -> None:

@@ -77,7 +77,10 @@ def test_classes_confusion_and_curves_agree() -> None:
     report = finished().report()
     for network, matrix in report["confusion"].items():
         right, total = sum(row[place] for place, row in enumerate(matrix)), sum(map(sum, matrix))
-        assert right / total == report["quality"]["accuracy"][network]
+        accuracy = right / total
+        assert accuracy == report["quality"]["accuracy"][network]
+        binomial = np.sqrt(accuracy * (1 - accuracy) / total)
+        assert report["quality"]["accuracy"]["errors"][network] == pytest.approx(binomial)
         for place, each in enumerate(report["classes"]):
             assert sum(matrix[place]) == each["samples"]
             assert each["accuracy"][network] == matrix[place][place] / each["samples"]
@@ -112,6 +115,7 @@ def test_the_signal_has_an_efficiency_at_the_rate(trigger: dict[str, Any]) -> No
     for network, found in signal["curves"].items():
         assert found["point"]["background_kept"] <= 0.2 * signal["samples"][1]
         assert trigger["quality"]["efficiency_w_t"][network] == found["point"]["signal_efficiency"]
+        assert trigger["quality"]["efficiency_w_t"]["errors"][network] == found["point"]["signal_error"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from codesign.describe import amount, span, with_error
+from codesign.describe import amount, figure_of, span, with_error
 from codesign.directory import SCHEMA
 from codesign.engine import PassRun
 from codesign.templates import filled
@@ -60,7 +60,14 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
 def markdown(report: Mapping[str, Any]) -> str:
     """The report for people, from the same numbers."""
     # Names and sentences that come from outside are escaped by the filter `cell`.
-    return filled(Path(__file__).with_name("report.md.j2"), report, amount, cell, span, with_error)
+    values = {**report, "counted": counted(report)}
+    return filled(Path(__file__).with_name("report.md.j2"), values, amount, cell, figure_of, span, with_error)
+
+
+def counted(report: Mapping[str, Any]) -> dict[str, float]:
+    """Costs of the network that was built, by name, as they were recounted from its file."""
+    values = {row["name"]: row["value"] for row in report["measures"]}
+    return {name: values[name] for name in report["allocation"]["units"] if name in values}
 
 
 def cell(text: object) -> str:
@@ -73,6 +80,7 @@ def document_measure(name: str, item: Mapping[str, Any], limits: Mapping[str, An
     return {
         "name": name,
         "value": item["value"],
+        "error": item.get("error"),
         "unit": item["unit"],
         "kind": item["kind"],
         "pass": item["by"],

@@ -9,8 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from codesign.describe import amount, span, with_error
+from codesign.describe import amount, figure_of, span, with_error
 from codesign.report.files._fit import KINDS, fit
+from codesign.report.files.document import counted
 from codesign.templates import filled
 
 #: Most points of a front, layers with a histogram, and classes in a confusion matrix, that are drawn.
@@ -32,6 +33,7 @@ def page(report: Mapping[str, Any]) -> str:
         report=report,
         kinds=KINDS,
         fit=fit(report),
+        counted=counted(report),
         drawn=len(drawn),
         histograms=layers,
         most_classes=CLASSES,
@@ -67,7 +69,7 @@ def render(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
         "license": _file("vendor/LICENSE"),
         "hashes": [_hash(text) for text in texts],
     }
-    return filled(PAGE / template, {**values, **own}, amount, span, with_error, escaped=True)
+    return filled(PAGE / template, {**values, **own}, amount, figure_of, span, with_error, escaped=True)
 
 
 @cache

@@ -23,7 +23,7 @@ def with_measures(report: Report, found: Mapping[str, Measure], by: Collection[s
         target: Its limits are held against them.
     """
     before = {
-        row["name"]: Measure(row["value"], row["unit"], row["kind"], row["pass"])
+        row["name"]: Measure(row["value"], row["unit"], row["kind"], row["pass"], row.get("error"))
         for row in report["measures"]
         if row["pass"] in by
     }

@@ -47,9 +47,9 @@ const charts = {
           Plot.text(budget, { x: (most) => most, frameAnchor: "bottom", text: () => "budget", fill: "var(--bad)", dx: -5, dy: -4, textAnchor: "end" }),
           cost === front.cost ? Plot.line(front.points, { x, y: "loss", stroke: "var(--one)", strokeWidth: 1 }) : null,
           Plot.dot(front.uniform, { ...own, symbol: "square", r: 4.5, stroke: "var(--two)", strokeWidth: 1.8, fill: "var(--paper)" }),
-          Plot.text(front.uniform, { x, y: "loss", text: (point) => `${point.width} b`, dy: -12, fill: "var(--two)" }),
           Plot.dot(front.points, { ...own, r: 3.5, fill: "var(--one)" }),
           Plot.dot(chosen, { x, y: "loss", symbol: "star", r: 9, fill: "var(--chosen)", stroke: "var(--paper)", pointerEvents: "none" }),
+          Plot.text(front.uniform, { x, y: "loss", text: (point) => `${point.width} b`, dy: -13, fill: "var(--two)", stroke: "var(--paper)", strokeWidth: 4 }),
           Plot.tip(all, Plot.pointer({ x, y: "loss", title: told })),
         ],
       }),
@@ -135,7 +135,7 @@ const charts = {
     return Plot.plot(frame(width, {
       height: 200,
       x: { label: "weight →", ticks: width / 80 },
-      y: { label: "↑ weights per bar (root scale)", type: "sqrt", grid: true, ticks: 4, tickFormat: "~s" },
+      y: { label: "↑ weights per line (root scale)", type: "sqrt", grid: true, ticks: 4, tickFormat: "~s" },
       marks: [
         Plot.ruleX(levels, { stroke: "currentColor", strokeOpacity: 0.16 }),
         Plot.rectY(finer, { x1: "from", x2: "to", y: "count", fill: "var(--two)", fillOpacity: 0.45 }),
@@ -197,9 +197,9 @@ const charts = {
   },
 
   passes(data, at, width) {
-    const where = places(data.passes.map((run) => run.name), width);
+    const left = 12 + 7 * Math.max(...data.passes.map((run) => run.name.length));
     return Plot.plot(frame(width, {
-      height: 58 + 22 * data.passes.length, marginLeft: where.left ?? 180, marginRight: 60,
+      height: 58 + 22 * data.passes.length, marginLeft: left, marginRight: 60,
       x: { label: "seconds →", grid: true, ticks: width / 90 },
       y: { label: null, domain: data.passes.map((run) => run.name), tickSize: 0 },
       marks: [
