@@ -52,7 +52,7 @@ def _drift(data: Drift, test: Drift, classes: Sequence[str]) -> Iterator[Table]:
     )
     for title, what, new, old in (
         ("Inputs beyond the range of their format", "input", data.inputs, test.inputs),
-        ("Values between layers beyond the range of their format", "output of layer", data.layers, test.layers),
+        ("Between layers, beyond the range of the format", "output of layer", data.layers, test.layers),
     ):
         yield _table(title, (what, "new", "test split"), _saturated(new, old))
 
