@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign.directory import CACHE, PENDING, opened, publish, read_report, withdraw_report
+from codesign.directory import CACHE, PENDING, completed, opened, publish, read_report, withdraw_report
 from codesign.engine import Engine, Fields, Observer, PassRun, Quiet, decode
 from codesign.errors import InputError, did_you_mean
 from codesign.flow import Flow, plan, unmet
@@ -98,7 +98,7 @@ def _put_out(directory: Path, store: Store) -> None:
         return
     withdraw_report(directory)
     publish(directory, store, pending["artifacts"])
-    publish_report(directory, pending["report"])
+    publish_report(directory, completed(pending["report"]))
     (directory / CACHE / PENDING).unlink()
 
 

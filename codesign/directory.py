@@ -129,8 +129,14 @@ def read_report(folder: Path) -> dict[str, Any]:
     whole = {"quality", "allocation", "checks", "environment", "layers", "measures", "passes"} <= set(table)
     if not whole or table.get("schema") != SCHEMA:
         raise InputError(str(path), "a report of another version of codesign", SCHEMA, "build again")
-    quality = {name: {"unit": "", "errors": None, **value} for name, value in table["quality"].items()}
-    return {**ADDED, **table, "quality": quality, "environment": {"command": None, "name": "", **table["environment"]}}
+    return completed(table)
+
+
+def completed(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report with the keys that came after it was written, or after what it is made of was."""
+    quality = {name: {"unit": "", "errors": None, **value} for name, value in report["quality"].items()}
+    environment = {"command": None, "name": "", **report["environment"]}
+    return {**ADDED, **report, "quality": quality, "environment": environment}
 
 
 def _left(folder: Path) -> str:

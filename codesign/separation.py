@@ -33,7 +33,7 @@ class WorkingPoint:
     Args:
         threshold: Samples pass whose score is above it.
         signal_efficiency: Share of the signal that passes.
-        signal_error: Its binomial standard error.
+        signal_error: Its standard error: that of the share above this cut, and that of the cut itself.
         background_kept: Samples of the background that pass; where they are few, the true rate can be another.
     """
 

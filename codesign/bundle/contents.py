@@ -46,7 +46,7 @@ class Contents:
 
     Args:
         inputs, outputs: The network's tensors.
-        classes: Names of the output's elements; empty where the data has none.
+        classes: Names of the data's classes, of the outputs if the largest of them decides; empty without any.
         arrays: What the inputs are called where the build's data is from.
         normalization: What is applied to inputs, and where; None if nothing is.
         outside: Whether that is done before the network, so that new data need it.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from math import hypot, sqrt
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,6 +11,9 @@ from rich.table import Table
 from codesign.bundle.drift import Drift, Saturated
 from codesign.bundle.verification import Verified
 from codesign.console import checks_table
+
+#: Standard errors by which shares differ that are not alike.
+SURE = 3
 
 
 def show_verified(console: Console, found: Verified, as_json: bool) -> None:
@@ -40,7 +44,8 @@ def show_verified(console: Console, found: Verified, as_json: bool) -> None:
 
 def _drift(data: Drift, test: Drift, classes: Sequence[str]) -> Iterator[Table]:
     """Tables of new data beside the test split; outputs are named by classes, where each is one."""
-    names = classes if len(classes) == len(data.shifts) else [f"output {each.output}" for each in data.shifts]
+    decides = test.agreeing is not None and len(classes) == len(data.shifts)
+    names = classes if decides else [f"output {each.output}" for each in data.shifts]
     shifts = [
         (f"{name}: mean shift (1 %, median, 99 %)", *(_shift(each.mean, each.quantiles) for each in (new, old)))
         for name, new, old in zip(names, data.shifts, test.shifts, strict=True)
@@ -60,7 +65,7 @@ def _drift(data: Drift, test: Drift, classes: Sequence[str]) -> Iterator[Table]:
 def _compared(data: Drift, test: Drift) -> str:
     """The tables in one sentence."""
     further = [
-        f"{sum(new.share > old.share for new, old in zip(ours, theirs, strict=True))} of {len(ours)} {what}"
+        f"{sum(map(_further, ours, theirs))} of {len(ours)} {what}"
         for what, ours, theirs in (("inputs", data.inputs, test.inputs), ("layers", data.layers, test.layers))
         if ours
     ]
@@ -68,8 +73,14 @@ def _compared(data: Drift, test: Drift) -> str:
         f"same decision as the float network for {_share(data.agreeing, data.samples)} of the new samples, "
         f"{_share(test.agreeing, test.samples)} of the test split's; "
     )
-    beyond = f"{' and '.join(further)} leave their range more often than on the test split"
-    return f"{decided if data.agreeing is not None else ''}{beyond if further else 'no tensor has a range to leave'}"
+    more = f"more often than on the test split, by over {SURE} standard errors"
+    return f"{decided if data.agreeing is not None else ''}{' and '.join(further)} leave their range {more}"
+
+
+def _further(new: Saturated, old: Saturated) -> bool:
+    """Whether values leave their range more often, and not by chance: counts are known to their roots."""
+    error = hypot(sqrt(new.count) / new.values, sqrt(old.count) / old.values)
+    return new.share - old.share > SURE * error
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -89,7 +89,8 @@ def _quality(measures: Mapping[str, Measure]) -> dict[str, dict[str, Any]]:
         figure = name.removesuffix("_float")
         other = measures.get(f"{figure}_quantized")
         if figure != name and other is not None:
-            errors = {"float": own.error, "quantized": other.error} if own.error is not None else None
+            known = own.error is not None and other.error is not None
+            errors = {"float": own.error, "quantized": other.error} if known else None
             found[figure] = {"float": own.value, "quantized": other.value, "unit": own.unit, "errors": errors}
     return found
 

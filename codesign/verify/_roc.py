@@ -106,9 +106,18 @@ def working_point(signal: Scores, background: Scores, rate: Rate) -> WorkingPoin
     falling = np.sort(background)[::-1]
     # The first that must not pass is the cut; where all may pass, whatever is below all.
     cut = float(falling[allowed]) if allowed < len(falling) else float(min(falling[-1], signal.min())) - 1
-    efficiency = float(np.count_nonzero(signal > cut)) / len(signal)
-    error = sqrt(efficiency * (1 - efficiency) / len(signal))
-    return WorkingPoint(cut, efficiency, error, int(np.count_nonzero(background > cut)))
+    efficiency = _share_above(signal, cut)
+    kept = int(np.count_nonzero(background > cut))
+    own = efficiency * (1 - efficiency) / len(signal)
+    # Which cut keeps the rate is known as well as the number of samples that decide it.
+    spread = max(1, round(sqrt(kept)))
+    ends = [falling[min(max(kept + step, 0), len(falling) - 1)] for step in (-spread, spread)]
+    shifted = (_share_above(signal, float(ends[1])) - _share_above(signal, float(ends[0]))) / 2
+    return WorkingPoint(cut, efficiency, sqrt(own + shifted**2), kept)
+
+
+def _share_above(scores: Scores, cut: float) -> float:
+    return float(np.count_nonzero(scores > cut)) / len(scores)
 
 
 def _at_least(scores: Scores, cuts: Scores) -> Scores:

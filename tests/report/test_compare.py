@@ -54,7 +54,7 @@ def test_what_differs_is_marked_and_nothing_else(other: Path) -> None:
     accuracy = finished().report()["quality"]["accuracy"]["quantized"]
     assert found == {
         "Proofs: the same integers: torch → numpy": ["exact", "differs, 1 of 400 inputs"],
-        "On the test split, simulated: accuracy, quantized": [f"{accuracy:.4f}", f"{accuracy / 2:.4f}"],
+        "On the test split, simulated: accuracy, quantized, fraction": [f"{accuracy:.4f}", f"{accuracy / 2:.4f}"],
         "Synthesized: yosys_lut, LUTs": ["", "12"],
         "Bits of weights, by layer: fc1": [str(finished().report()["layers"][0]["weight_bits"][0]), "3"],
     }

@@ -65,6 +65,14 @@ def test_the_rate_is_met_to_the_last_sample() -> None:
     assert working_point(np.ones(10), background, Rate(input_mhz=40, most_khz=3)).background_kept == 3
 
 
+def test_the_error_is_how_much_the_efficiency_differs_between_test_splits() -> None:
+    random = np.random.default_rng(3)
+    rate = Rate(input_mhz=40, most_khz=100)
+    points = [working_point(random.normal(1.5, 1, 1000), random.normal(0, 1, 20_000), rate) for _ in range(400)]
+    spread = np.std([point.signal_efficiency for point in points])
+    assert np.mean([point.signal_error for point in points]) == pytest.approx(spread, rel=0.15)
+
+
 def test_odds_rank_as_the_softmax_does() -> None:
     logits = np.random.default_rng(1).normal(0, 3, (500, 4))
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)

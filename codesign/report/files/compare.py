@@ -115,7 +115,7 @@ def _proofs(reports: Sequence[Report]) -> Table:
 def _quality(reports: Sequence[Report]) -> Table:
     found = [
         {
-            f"{name.replace('_', ' ')}, {network}": value[network]
+            f"{name.replace('_', ' ')}, {network}, {value['unit']}".removesuffix(", "): value[network]
             for name, value in report["quality"].items()
             for network in ("float", "quantized")
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.describe import amount, figure_of, span, with_error
-from codesign.directory import SCHEMA
+from codesign.directory import SCHEMA, completed
 from codesign.engine import PassRun
 from codesign.templates import filled
 
@@ -22,7 +22,7 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
     """
     report = dict(fields["report"])
     allocation, front = fields["allocation"], fields["front"]
-    return {
+    whole = {
         "schema": SCHEMA,
         "ok": not report["failures"],
         "failures": report["failures"],
@@ -53,8 +53,9 @@ def document(fields: Mapping[str, Any], runs: Sequence[PassRun], environment: Ma
         "notices": list(fields.get("notices", {}).values()),
         "passes": [asdict(run) for run in runs],
         "artifacts": [document_artifact(name, item) for name, item in sorted(fields["artifacts"].items())],
-        "environment": dict(environment),
+        "environment": environment,
     }
+    return completed(whole)
 
 
 def markdown(report: Mapping[str, Any]) -> str:
