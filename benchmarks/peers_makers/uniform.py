@@ -12,7 +12,7 @@ from codesign.passes import Context
 from codesign.store import Store
 
 #: Seconds of training in floating point; bits of the networks.
-FLOAT_S, BITS = 15.0, (8, 6, 5, 4, 3, 2)
+FLOAT_S, BITS = 15.0, (6, 5, 4, 3)
 
 
 def main() -> None:
