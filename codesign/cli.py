@@ -235,9 +235,11 @@ def compare(
 ) -> None:
     """Print builds side by side: accuracy, bits, costs, resources, latency; what differs from the first is marked."""
     from codesign.console import make_console, show_comparison
-    from codesign.report.files.compare import compare, comparison_page
+    from codesign.report.files.compare import compare, comparison_page, require_own
     from codesign.store import write_whole
 
+    if html is not None:
+        require_own(html)
     found = compare(directories)
     show_comparison(make_console(), found)
     if html is not None:

@@ -1,7 +1,7 @@
 """Formats for deployment, made of a finished build: its end is kept, so that nothing of the build is done again."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from codesign.setting import Setting
 from codesign.store import Store, read_json, write_whole
 
 STAGE = "deploy"
+#: How the notice of an older bundle ends.
+OLDER = "and has it as it was then, or not at all: deploy them together to have it inside"
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,27 @@ def make(directory: Path, engine: Engine, steps: Sequence[Pass], fields: Fields,
         report: The content of its ``report.json``.
     """
     after, runs = engine.run(steps, fields)
-    before = fields.get("artifacts", {})
-    made = {name: item for name, item in after.get("artifacts", {}).items() if before.get(name) != item}
     updated = extended(report, decode(fields, engine.store), decode(after, engine.store), runs)
-    pending = {"artifacts": made, "report": updated}
+    updated["notices"] = of_bundles(updated, [step.name for step in steps])
+    # Files of the build are put out too: whatever has become of them, they are as the report says.
+    pending = {"artifacts": after.get("artifacts", {}), "report": updated}
     write_whole(directory / CACHE / PENDING, json.dumps(pending, allow_nan=False).encode())
     _put_out(directory, engine.store)
     return Deployed(updated, after, runs)
+
+
+def of_bundles(report: Mapping[str, Any], made: Sequence[str]) -> list[str]:
+    """The notices of a report, with one of a bundle that is older than what lies beside it.
+
+    Args:
+        report: Its content.
+        made: Names of the formats that were made last.
+    """
+    others = [text for text in report["notices"] if not text.endswith(OLDER)]
+    there = [row["path"] for row in report["artifacts"] if row["name"] == "bundle"]
+    if not there or f"{STAGE}.bundle" in made:
+        return others
+    return [*others, f"{there[0]} was made before {', '.join(made)}, {OLDER}"]
 
 
 def _put_out(directory: Path, store: Store) -> None:

@@ -119,8 +119,14 @@ def read_report(folder: Path) -> dict[str, Any]:
     if (folder / CACHE / PENDING).is_file():
         raise InputError(str(folder), "stopped while formats were put out", wanted, "run codesign deploy again")
     if not path.is_file():
-        found = f"no report.json{_left(folder)}" if folder.is_dir() else "no such folder"
-        raise InputError(str(folder), found, wanted, "run: codesign build BUILD.toml")
+        found = (
+            f"no report.json{_left(folder)}"
+            if folder.is_dir()
+            else "no folder"
+            if folder.exists()
+            else "no such folder"
+        )
+        raise InputError(str(folder), found, wanted, f"run: codesign build BUILD.toml --out {folder}")
     try:
         report = json.loads(path.read_bytes())
     except ValueError as error:
@@ -128,7 +134,10 @@ def read_report(folder: Path) -> dict[str, Any]:
     table = cast(dict[str, Any], report) if isinstance(report, dict) else {}
     whole = {"quality", "allocation", "checks", "environment", "layers", "measures", "passes"} <= set(table)
     if not whole or table.get("schema") != SCHEMA:
-        raise InputError(str(path), "a report of another version of codesign", SCHEMA, "build again")
+        found = (
+            "damaged: keys are missing" if table.get("schema") == SCHEMA else "a report of another version of codesign"
+        )
+        raise InputError(str(path), found, SCHEMA, "build again")
     return completed(table)
 
 

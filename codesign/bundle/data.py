@@ -21,6 +21,9 @@ def read_inputs(path: Path, contents: Contents) -> list[FloatArray]:
     Raises:
         InputError: It is no such file, or its arrays don't fit.
     """
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise InputError(str(path), found, "arrays saved with numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as archive:
             names = _names(path, list(archive), contents)
@@ -33,8 +36,10 @@ def read_inputs(path: Path, contents: Contents) -> list[FloatArray]:
     count = len(arrays[0]) if arrays[0].ndim else 0
     for name, array, tensor in zip(names, arrays, contents.inputs, strict=True):
         if not count or array.shape != (count, *tensor.shape) or array.dtype.kind not in "fiu":
-            found = f"shape {list(array.shape)} of {array.dtype}"
-            raise InputError(f"{path}, array {name!r}", found, f"numbers of shape [samples, {tensor.shape}]")
+            empty = "no samples: " if array.shape[:1] == (0,) else ""
+            found = f"{empty}shape {list(array.shape)} of {array.dtype}"
+            wanted = ", ".join(["samples", *map(str, tensor.shape)])
+            raise InputError(f"{path}, array {name!r}", found, f"numbers of shape [{wanted}]")
     pairs = zip(names, arrays, strict=True)
     return [_seen(path, name, array, index, contents) for index, (name, array) in enumerate(pairs)]
 

@@ -78,8 +78,11 @@ def _run(case: _Case, name: str, proof: Callable[[_Case], Check]) -> Check:
     """
     try:
         return proof(case)
-    except CodesignError:
+    except InputError:
         raise
+    except CodesignError as error:  # its log is gone with the temporary folder
+        found = f"cannot be run ({error.where}: {error.found})"
+        raise InputError(f"{case.bundle.where}, {name}", found, "what codesign deploy put into it") from error
     except Exception as error:  # files of others make readers raise anything at all
         found = f"cannot be run ({type(error).__name__}: {error})"
         raise InputError(f"{case.bundle.where}, {name}", found, "what codesign deploy put into it") from error

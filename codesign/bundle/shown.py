@@ -65,7 +65,7 @@ def _drift(data: Drift, test: Drift, classes: Sequence[str]) -> Iterator[Table]:
 def _compared(data: Drift, test: Drift) -> str:
     """The tables in one sentence."""
     further = [
-        f"{sum(map(_further, ours, theirs))} of {len(ours)} {what}"
+        f"{sum(map(_further, ours, theirs))} of {len(ours)} {what} (at most {max(new.share for new in ours):.1%})"
         for what, ours, theirs in (("inputs", data.inputs, test.inputs), ("layers", data.layers, test.layers))
         if ours
     ]

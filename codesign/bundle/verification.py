@@ -67,7 +67,8 @@ def verify(bundle: Path, data: Path | None = None) -> Verified:
         CodesignError: It is damaged or no bundle, the data don't fit, or a tool failed.
     """
     if not bundle.is_file():
-        raise InputError(str(bundle), "no such file", "a bundle, as codesign deploy --format bundle writes it")
+        found = "no file" if bundle.exists() else "no such file"
+        raise InputError(str(bundle), found, "a bundle, as codesign deploy --format bundle writes it")
     with tempfile.TemporaryDirectory(prefix="codesign-verify-") as place:
         folder, work = Path(place) / "bundle", Path(place) / "work"
         folder.mkdir()

@@ -3,7 +3,7 @@
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
@@ -113,12 +113,26 @@ def graph_for(
     from codesign.load._preprocess import check_ranges, composed
 
     check_finite(module)
+    _check_names(module)
     module, whole = composed(module, dataset, preprocess)
     graph, notices = rewritten(whole, softmax)
     check_outputs(graph, dataset)
     check_conversion(module, graph, dataset)
     check_ranges(graph, dataset)
     return graph, {f"load.{index}": notice for index, notice in enumerate(notices)}
+
+
+def _check_names(module: "nn.Module") -> None:
+    """Names of layers go into Python that tracing writes, and into names of tensors.
+
+    Raises:
+        InputError: One has a quote, a backslash or an end of line.
+    """
+    names = cast("Iterable[tuple[str, object]]", module.named_modules())
+    for name, _ in names:
+        if any(sign in name for sign in "'\"\\\n\r"):
+            where = f"network {type(module).__name__}, layer {name!r}"
+            raise InputError(where, "a quote, a backslash or an end of line in its name", "a name without", "rename it")
 
 
 def _importable(folder: Path) -> list[Path]:

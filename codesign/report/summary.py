@@ -91,6 +91,8 @@ def _quality(measures: Mapping[str, Measure]) -> dict[str, dict[str, Any]]:
         if figure != name and other is not None:
             known = own.error is not None and other.error is not None
             errors = {"float": own.error, "quantized": other.error} if known else None
+            if errors and (paired := measures.get(f"{figure}_difference")) is not None:
+                errors["difference"] = paired.error
             found[figure] = {"float": own.value, "quantized": other.value, "unit": own.unit, "errors": errors}
     return found
 

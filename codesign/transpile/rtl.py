@@ -64,5 +64,5 @@ class Rtl(Pass):
                 write_unrolled(circuit, graph, self.project, target.clock_ns, levels, folder, self.language)
             digest = context.store.put_folder(folder)
         context.progress("rtl: written", 2, 2)
-        cost = Measure(float(circuit.logic.cost), "LUTs", "estimated", self.name)
+        cost = Measure(float(circuit.logic.cost), "LUTs (alkaid's own estimate)", "estimated", self.name)
         return {"artifacts": {"rtl": Artifact("rtl", digest, folder=True)}, "measures": {"rtl_lut_estimated": cost}}

@@ -70,10 +70,10 @@ class Accuracy(Pass):
         """Both networks, on the whole split."""
         test, outputs = design.dataset.split("test"), both(design)
         name, unit = ("accuracy", "fraction") if test.targets is None else ("squared_error", "mean over outputs")
-        measures = {
-            f"{name}_{network}": _measure(_by_sample(values, test), unit, self.name)
-            for network, values in outputs.items()
-        }
+        samples = {network: _by_sample(values, test) for network, values in outputs.items()}
+        measures = {f"{name}_{network}": _measure(values, unit, self.name) for network, values in samples.items()}
+        paired = samples["quantized"] - samples["float"]
+        measures[f"{name}_difference"] = _measure(paired, unit, self.name)
         if test.targets is not None:
             return {"measures": measures, "confusion": {}, "separation": {}}
         found = self._separations(design.dataset, outputs)

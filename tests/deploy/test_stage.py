@@ -143,6 +143,29 @@ def test_what_is_refused_changes_nothing(project: Project, case: str) -> None:
     assert digests(project.out) == before
 
 
+def test_damaged_files_of_the_build_are_put_right(project: Project) -> None:
+    place = project.out / "network.qonnx.onnx"
+    content = place.read_bytes()
+    place.write_bytes(content + b"x")
+    (project.out / "front.svg").unlink()
+    deploy(project.out, ["note"])
+    assert place.read_bytes() == content
+    assert (project.out / "front.svg").exists()
+
+
+def test_an_older_bundle_is_said() -> None:
+    row = {"name": "bundle", "path": "n_v1.bundle.zip"}
+    report: dict[str, Any] = {"notices": ["other"], "artifacts": [row]}
+    said = deployment.of_bundles(report, ["deploy.patterns"])
+    assert said == ["other", said[1]]
+    assert said[1].startswith("n_v1.bundle.zip was made before deploy.patterns, ")
+    again = deployment.of_bundles({**report, "notices": said}, ["deploy.ip"])
+    assert again == ["other", again[1]]
+    assert "deploy.ip" in again[1]
+    assert deployment.of_bundles({**report, "notices": said}, ["deploy.ip", "deploy.bundle"]) == ["other"]
+    assert deployment.of_bundles({**report, "artifacts": []}, ["deploy.ip"]) == ["other"]
+
+
 def test_a_damaged_design_is_refused(project: Project) -> None:
     place = project.out / ".codesign" / "design.json"
     record = json.loads(place.read_bytes())

@@ -1,5 +1,6 @@
 """The converted network is held against the user's own module, on the user's data."""
 
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -134,3 +135,10 @@ def test_two_projects_with_neighbours_of_one_name(tmp_path: Path) -> None:
         step = Torch(folder / "model.py", "NET", folder / "w.safetensors")
         module = step._module(_execute(step.model), step.factory)
         assert module.in_features == size
+
+
+@pytest.mark.parametrize("sign", ["'", '"', "\\", "\n"])
+def test_a_layer_whose_name_is_no_python(sign: str) -> None:
+    module = nn.Sequential(OrderedDict({f"a{sign}b": nn.Linear(4, 3)}))
+    with pytest.raises(InputError, match=r"layer .*a quote, a backslash or an end of line in its name"):
+        graph_for(module, dataset())

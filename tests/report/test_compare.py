@@ -51,10 +51,13 @@ def test_a_build_is_like_itself() -> None:
 
 def test_what_differs_is_marked_and_nothing_else(other: Path) -> None:
     found = differing(compare([finished().out, other]))
-    accuracy = finished().report()["quality"]["accuracy"]["quantized"]
+    quality = finished().report()["quality"]["accuracy"]
+    accuracy, error = quality["quantized"], quality["errors"]["quantized"]
     assert found == {
         "Proofs: the same integers: torch → numpy": ["exact", "differs, 1 of 400 inputs"],
-        "On the test split, simulated: accuracy, quantized, fraction": [f"{accuracy:.4f}", f"{accuracy / 2:.4f}"],
+        "On the test split, simulated: accuracy, quantized, fraction": [
+            f"{value:.4f} ± {error:.4f}" for value in (accuracy, accuracy / 2)
+        ],
         "Synthesized: yosys_lut, LUTs": ["", "12"],
         "Bits of weights, by layer: fc1": [str(finished().report()["layers"][0]["weight_bits"][0]), "3"],
     }
@@ -68,6 +71,33 @@ def test_the_command_prints_and_writes(other: Path, tmp_path: Path) -> None:
     found = Page((tmp_path / "page.html").read_text())
     assert sum(tag == "mark" for tag, _ in found.elements) == 4
     assert not found.scripts
+
+
+@pytest.mark.parametrize("there", ["data.npz", "report.html", ""])
+def test_nothing_else_is_written_over(other: Path, tmp_path: Path, there: str) -> None:
+    place = tmp_path / there
+    if there:
+        place.write_bytes((finished().out / "report.html").read_bytes())
+    outcome = run("compare", str(finished().out), str(other), "--html", str(place))
+    assert outcome.code == 2
+    assert f"{place}: a f" in outcome.err
+    assert not there or place.read_bytes() == (finished().out / "report.html").read_bytes()
+
+
+def test_an_earlier_page_is_written_over(other: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert run("compare", str(finished().out), str(other), "--html", str(tmp_path / "page.html")).code == 0
+
+
+def test_what_is_far_is_told_in_times(other: Path) -> None:
+    report: dict[str, Any] = json.loads((other / "report.json").read_text())
+    for row in report["measures"]:
+        row["value"] *= 40 if row["name"] == report["allocation"]["cost"] else 1
+    (other / "report.json").write_text(json.dumps(report))
+    changes = [
+        cell.change for table in compare([finished().out, other]).tables for row in table.rows for cell in row.cells
+    ]
+    assert "40 times" in changes
 
 
 def test_names_are_text(other: Path) -> None:

@@ -93,6 +93,10 @@ def test_classes_confusion_and_curves_agree() -> None:
             assert sum(matrix[place]) == each["samples"]
             assert each["accuracy"][network] == matrix[place][place] / each["samples"]
             assert each["auc"][network] == report["roc"][place]["curves"][network]["auc"]
+    accuracy, rows = report["quality"]["accuracy"], {row["name"]: row for row in report["measures"]}
+    paired = rows["accuracy_difference"]
+    assert paired["value"] == pytest.approx(accuracy["quantized"] - accuracy["float"])
+    assert paired["error"] == accuracy["errors"]["difference"]
     assert [each["signal"] for each in report["roc"]] == [["0"], ["1"], ["2"]]
     assert all(each["rate"] is None for each in report["roc"])
 

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from codesign.describe import amount, span
+from codesign.describe import amount, figure_of, span
 from codesign.directory import read_report
 from codesign.errors import InputError
 from codesign.report.files._fit import KINDS
@@ -14,7 +14,9 @@ from codesign.report.files.page import render
 
 Report = Mapping[str, Any]
 #: Ends of measures' names that have a table of their own, or that another measure says better.
-OWN = ("_float", "_quantized", "_allocated")
+OWN = ("_float", "_quantized", "_difference", "_allocated")
+#: How many times as large a number is whose change is no longer told in %.
+FAR = 10
 
 
 @dataclass(frozen=True)
@@ -89,15 +91,35 @@ def comparison_page(comparison: Comparison) -> str:
     return render("compare.html.j2", comparison=comparison)
 
 
+def require_own(path: Path) -> None:
+    """Something else than a page of this command is not written over.
+
+    Raises:
+        InputError: A folder or another file is there.
+    """
+    found = "a folder" if path.is_dir() else "a file that codesign compare did not write" if path.exists() else ""
+    if path.is_file():
+        with path.open("rb") as file:
+            if b'content="codesign compare"' in file.read(2000):
+                return
+    if found:
+        raise InputError(f"--html {path}", found, "a file that is not there yet, or an earlier page")
+
+
 def _build(reports: Sequence[Report]) -> Table:
     said: dict[str, Callable[[Report], object]] = {
         "flow": lambda report: report["environment"]["flow"],
         "target": lambda report: report["environment"]["target"],
         "firmware for": lambda report: report["environment"]["firmware_target"],
         "seed": lambda report: report["environment"]["seed"],
-        "built": lambda report: "within its budgets and limits" if report["ok"] else "; ".join(report["failures"]),
+        "built": _verdict,
     }
     return Table("Build", tuple(_row(title, [says(report) for report in reports]) for title, says in said.items()))
+
+
+def _verdict(report: Report) -> str:
+    kept = "within its budgets" if report["allocation"]["budgets"] else "no budget was set"
+    return kept if report["ok"] else "; ".join(report["failures"])
 
 
 def _proofs(reports: Sequence[Report]) -> Table:
@@ -113,28 +135,37 @@ def _proofs(reports: Sequence[Report]) -> Table:
 
 
 def _quality(reports: Sequence[Report]) -> Table:
-    found = [
-        {
-            f"{name.replace('_', ' ')}, {network}, {value['unit']}".removesuffix(", "): value[network]
-            for name, value in report["quality"].items()
-            for network in ("float", "quantized")
-        }
-        for report in reports
-    ]
-    return Table("On the test split, simulated", _rows(found, lambda value: f"{value:.4f}"))
+    names = dict.fromkeys((name, value["unit"]) for report in reports for name, value in report["quality"].items())
+    rows: list[Row] = []
+    for name, unit in names:
+        of_builds = [report["quality"].get(name) for report in reports]
+        values = [value if value is not None and value["unit"] == unit else None for value in of_builds]
+        for network in ("float", "quantized"):
+            title = ", ".join(part for part in (name.replace("_", " "), network, unit) if part)
+            row = _row(title, [value and value[network] for value in values])
+            texts = ["" if value is None else figure_of(value, network) for value in values]
+            cells = [replace(cell, text=text) for cell, text in zip(row.cells, texts, strict=True)]
+            rows.append(Row(title, tuple(cells)))
+    return Table("On the test split, simulated", tuple(rows))
 
 
 def _measures(reports: Sequence[Report], kind: str) -> Table:
     """Costs, resources and latency that are known in one way; of layers alone, and quality, are left out."""
     found = [
         {
-            f"{row['name']}, {re.split('[(,]', row['unit'])[0].strip()}": row["value"]
+            f"{row['name']}, {_counted_in(row['unit'])}": row["value"]
             for row in report["measures"]
             if row["kind"] == kind and ":" not in row["name"] and not row["name"].endswith(OWN)
         }
         for report in reports
     ]
     return Table(kind.capitalize(), _rows(found))
+
+
+def _counted_in(unit: str) -> str:
+    """A unit up to its first comma outside brackets: chip and tool stay, how far an estimate may be off goes."""
+    found = re.match(r"(\([^)]*\)|[^,(])*", unit)
+    return found[0].strip() if found else unit
 
 
 def _bits(reports: Sequence[Report], key: str, title: str) -> Table:
@@ -166,4 +197,5 @@ def _change(first: object, value: object) -> str:
     """How much larger a number is than the first, as a share of it."""
     if not isinstance(first, float) or not isinstance(value, float) or first in (0, value):
         return ""
-    return f"{100 * (value / first - 1):+.3g} %"
+    times = value / first
+    return f"{times:.3g} times" if abs(times) >= FAR else f"{100 * (times - 1):+.3g} %"

@@ -49,7 +49,7 @@ const charts = {
           Plot.dot(front.uniform, { ...own, symbol: "square", r: 4.5, stroke: "var(--two)", strokeWidth: 1.8, fill: "var(--paper)" }),
           Plot.dot(front.points, { ...own, r: 3.5, fill: "var(--one)" }),
           Plot.dot(chosen, { x, y: "loss", symbol: "star", r: 9, fill: "var(--chosen)", stroke: "var(--paper)", pointerEvents: "none" }),
-          Plot.text(front.uniform, { x, y: "loss", text: (point) => `${point.width} b`, dy: -13, fill: "var(--two)", stroke: "var(--paper)", strokeWidth: 4 }),
+          Plot.text(front.uniform, { x, y: "loss", text: (point) => `${point.width} b`, dy: -17, fill: "var(--two)", stroke: "var(--paper)", strokeWidth: 4 }),
           Plot.tip(all, Plot.pointer({ x, y: "loss", title: told })),
         ],
       }),
