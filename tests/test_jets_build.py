@@ -81,13 +81,14 @@ def test_bops_recounted_by_hand_from_the_exported_file(built: Path) -> None:
 def test_report_keeps_its_contract(built: Path) -> None:
     report = report_of(built)
     assert report["schema"] == "codesign-report/4"
-    assert set(report["quality"]["accuracy"]) == {"float", "quantized"}
+    assert set(report["quality"]["accuracy"]) == {"float", "quantized", "unit", "errors"}
+    assert set(report["quality"]["accuracy"]["errors"]) == {"float", "quantized", "difference"}
     keys = {"name", "op", "shape", "params", "weight_bits", "activation_bits", "macs", "costs"}
     keys |= {"sensitivity", "sensitivity_stderr"}
     assert [layer["name"] for layer in report["layers"]] == ["fc1", "fc2", "fc3", "fc4"]
     assert all(keys <= set(layer) for layer in report["layers"])
     assert [layer["params"] for layer in report["layers"]] == [1088, 2080, 1056, 165]
-    assert all(set(row) == {"name", "value", "unit", "kind", "pass", "limit"} for row in report["measures"])
+    assert all(set(row) == {"name", "value", "error", "unit", "kind", "pass", "limit"} for row in report["measures"])
     assert {"bops_campos", "bops_campos_allocated"} <= {row["name"] for row in report["measures"]}
     assert all({"from", "to", "inputs", "mismatches", "status"} <= set(row) for row in report["checks"])
     assert all(set(row) == {"name", "status", "seconds", "reason"} for row in report["passes"])

@@ -36,7 +36,7 @@ def main() -> None:
     store = Store(given.out / "store")
     design = step(design, Context(store, given.out, given.seed))
     seconds = monotonic() - began
-    points = Points.load(store.path(design.artifacts["per_weight"].digest).read_bytes(), design.graph)
+    points = Points.load(store.path(design.artifacts["per_weight"].digest).read_bytes(), design)
     found = points.points
     made: list[Made] = []
     for place in spread([each.cost for each in found], [each.error for each in found]):

@@ -1,5 +1,6 @@
 """From a learned vector to integers: codes, formats, and what they cost, counted from them alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import fsum, prod
 
@@ -111,12 +112,19 @@ def quantized(network: Network, given: Integers) -> tuple[Quantized, Integers]:
 
 
 def _network(network: Network, given: Integers) -> Quantized:
-    formats = {name: bits.fixed() for name, bits in given.bits.items()}
+    layout = network.layout
+    formats = {**layout.sent, **{name: bits.fixed() for name, bits in given.bits.items()}}
     codes: dict[str, IntArray] = {}
     for name, values in given.codes.items():
         codes[name], formats[name] = _narrow(values, given.fraction[name])
-    graph = network.layout.graph
-    return Quantized(graph, formats, codes, tuple(graph.inputs))
+    learned = tuple(name for name in layout.graph.inputs if name not in layout.sent)
+    return Quantized(layout.graph, formats, codes, learned)
+
+
+def _widths(network: Network, bits: Mapping[str, Bits], activation: str) -> IntArray:
+    """Bits of an activation's units."""
+    sent = network.layout.sent_widths
+    return sent[activation] if activation in sent else bits[activation].width
 
 
 def _narrow(codes: IntArray, fraction: IntArray) -> tuple[IntArray, Fixed]:
@@ -134,7 +142,7 @@ def prices(network: Network, given: Integers) -> dict[str, Float64]:
     for each in network.nodes:
         roles, source = each.node.op.parameters(), network.layout.graph.origin(each.node.inputs[0])
         weight = found[roles["weight"]]
-        weight += each.positions * network.cost.price(met(each, given.bits[source].width, weight.shape))
+        weight += each.positions * network.cost.price(met(each, _widths(network, given.bits, source), weight.shape))
         if "bias" in roles:  # without weights it is a constant, and free
             found[roles["bias"]] += each.positions * given.codes[roles["weight"]].reshape(len(weight), -1).any(1)
     return found
@@ -171,7 +179,9 @@ def _without_dead(network: Network, given: Integers, made: Quantized) -> Integer
         used = np.moveaxis(live[each.node.output], axis, 0).reshape(len(weight), -1).any(1)
         if each.reached.activations and not each.reached.always:
             used &= np.logical_or.reduce([bits[name].width.reshape(-1) > 0 for name in each.reached.activations])
-        kept = used.reshape(-1, *[1] * (weight.ndim - 1)) & (met(each, bits[source].width, weight.shape) > 0)
+        kept = used.reshape(-1, *[1] * (weight.ndim - 1)) & (
+            met(each, _widths(network, bits, source), weight.shape) > 0
+        )
         codes[roles["weight"]] = weight * kept
         if "bias" in roles:
             codes[roles["bias"]] = codes[roles["bias"]] * used

@@ -1,15 +1,18 @@
 """One flat vector of all that is learned: values, then bits; and its parts by tensor."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from codesign.arrays import IntArray
 from codesign.finetune._units import Units
+from codesign.fixed import Fixed
 from codesign.graph import Graph
 from codesign.ops.op import Shape
 
@@ -41,11 +44,13 @@ class Layout:
         graph: The network.
         signed: Whether each activation has a sign, by name.
         granularity: What has bits of its own.
+        sent: Formats of inputs that come in formats of their own: their bits are not learned.
     """
 
     graph: Graph
     signed: Mapping[str, bool]
     granularity: Granularity
+    sent: Mapping[str, Fixed] = field(default_factory=dict[str, Fixed])
 
     @cached_property
     def units(self) -> Units:
@@ -56,8 +61,14 @@ class Layout:
     def shapes(self) -> tuple[dict[str, Shape], dict[str, Shape], dict[str, Shape]]:
         """Of values, fraction bits and integer bits, in the vector's order."""
         values = {name: tuple(value.shape) for name, value in self.graph.parameters.items()}
-        fraction = {name: self._own(shape) for name, shape in values.items()} | self.units.shapes
-        return values, fraction, self.units.shapes
+        learned = {name: shape for name, shape in self.units.shapes.items() if name not in self.sent}
+        fraction = {name: self._own(shape) for name, shape in values.items()} | learned
+        return values, fraction, learned
+
+    @cached_property
+    def sent_widths(self) -> dict[str, IntArray]:
+        """Bits of the units of inputs whose bits are not learned: of the format that holds all, as files have them."""
+        return {name: np.full(self.units.shapes[name], fixed.envelope().width) for name, fixed in self.sent.items()}
 
     def _own(self, shape: Shape) -> Shape:
         """Of the fraction bits of a parameter."""

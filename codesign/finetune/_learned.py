@@ -74,7 +74,7 @@ class Network:
 
     def forward(self, parts: Parts, inputs: Sequence[Tensor]) -> list[Tensor]:
         """The outputs for inputs ``[batch, ...]``."""
-        graph, bits = self.layout.graph, self.layout.units.shapes
+        graph, (*_, bits) = self.layout.graph, self.layout.shapes
         grid = {name: round_weights(value, parts.fraction[name]) for name, value in self.shifted(parts).items()}
 
         def quantized(name: str, values: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ class Network:
 
     def _widths(self, parts: Parts) -> dict[str, Tensor]:
         """Bits of every activation's units, the sign included; 0 where there are none."""
-        found: dict[str, Tensor] = {}
+        found = {name: torch.tensor(width).float() for name, width in self.layout.sent_widths.items()}
         for name, integer in parts.integer.items():
             bits = parts.fraction[name] + integer
             found[name] = torch.where(bits >= 1, bits + float(self.layout.signed[name]), 0)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from codesign.design import Point
+from codesign.design import Design, Point
 from codesign.errors import InputError
 from codesign.finetune._anneal import Run
 from codesign.finetune._exact import Integers, count, integers, quantized
@@ -18,8 +18,8 @@ from codesign.finetune._layout import Layout
 from codesign.finetune._learned import Network
 from codesign.finetune._start import Beginning
 from codesign.finetune._train import Batches
-from codesign.graph import Graph
 from codesign.quantized import Quantized
+from codesign.starting import sent_formats
 from codesign.torch_forward import float_forward, mean_loss, to_tensors
 
 
@@ -74,12 +74,12 @@ class Points:
         return save({"vectors": vectors, "squares": squares}, {"per_weight": json.dumps(about)})
 
     @classmethod
-    def load(cls, content: bytes, graph: Graph) -> "Points":
+    def load(cls, content: bytes, design: Design) -> "Points":
         """From a file of ``dump``.
 
         Args:
             content: The file's.
-            graph: The network that they were trained of.
+            design: With the graph that they were trained of, and the data.
         """
         size = int.from_bytes(content[:8], "little")  # of the header, by safetensors' format
         header: dict[str, Any] = json.loads(content[8 : 8 + size])
@@ -89,7 +89,8 @@ class Points:
         points = tuple(
             Trial(step, cost, loss, error, vector, square) for (step, cost, loss, error), vector, square in rows
         )
-        network = Network(Layout(graph, about["signed"], about["granularity"]), about["cost"])
+        layout = Layout(design.graph, about["signed"], about["granularity"], sent_formats(design))
+        network = Network(layout, about["cost"])
         return cls(network, about["loss"], points)
 
 

@@ -66,7 +66,7 @@ def shrunk(quantized: Quantized) -> tuple[Quantized, dict[str, IntArray]]:
 def _cuts(graph: Graph, node: Node) -> Cuts | None:
     """Where the units of a layer are; None if anything but weights tells them apart."""
     shapes = graph.shapes()
-    if _shared(graph, node):
+    if _shared(graph, node) or _grouped(graph, node):
         return None
     axis = len(shapes[node.output]) - 1 if channel_axis(node) == -1 else 0
     cuts, ahead = Cuts({}, {}), [(node.output, axis)]
@@ -79,8 +79,7 @@ def _cuts(graph: Graph, node: Node) -> Cuts | None:
             if "weight" in reader.op.parameters():
                 if _shared(graph, reader) or axis != (len(shapes[tensor]) - 1 if channel_axis(reader) == -1 else 0):
                     return None
-                weight = graph.parameters[reader.op.parameters()["weight"]]
-                if weight.shape[1] != shapes[tensor][axis]:  # groups of channels
+                if _grouped(graph, reader):
                     return None
                 cuts.columns[reader.name] = np.arange(shapes[tensor][axis])
             elif reader.op.kind == "flatten":
@@ -99,6 +98,12 @@ def _shared(graph: Graph, node: Node) -> bool:
     """Whether another node has the same parameters."""
     own = set(node.op.parameters().values())
     return any(own & set(other.op.parameters().values()) for other in graph.nodes if other != node)
+
+
+def _grouped(graph: Graph, node: Node) -> bool:
+    """Whether its weights read groups of channels: how many there are is written down in the operation."""
+    read = graph.shapes()[node.inputs[0]][channel_axis(node)]
+    return bool(graph.parameters[node.op.parameters()["weight"]].shape[1] != read)
 
 
 def _flattened(graph: Graph, node: Node, axis: int) -> dict[str, IntArray] | None:

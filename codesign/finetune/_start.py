@@ -16,7 +16,7 @@ from codesign.finetune._layout import Granularity, Layout, Parts
 from codesign.finetune._learned import Network
 from codesign.finetune._step import Limits
 from codesign.fixed import Fixed
-from codesign.starting import Starting
+from codesign.starting import Starting, sent_formats
 
 #: Where bits start from: the Hessian's diagonal at the cost of the allocated bits, those bits, or the same for all.
 StartName = Literal["curvature", "allocation", "plain"]
@@ -55,7 +55,8 @@ def beginning(
     """
     seen = Starting.of(design, calibration, design.allocation.formats)
     graph = design.graph
-    layout = Layout(graph, {name: seen.signed[name] for name in graph.activations()}, granularity)
+    signed = {name: seen.signed[name] for name in graph.activations()}
+    layout = Layout(graph, signed, granularity, sent_formats(design))
     network = Network(layout, cost)
     tops = {name: _top(values) for name, values in graph.parameters.items()}
     largest = {name: _largest(values, layout.units.shapes[name]) for name, values in seen.values.items()}

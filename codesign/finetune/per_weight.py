@@ -55,7 +55,6 @@ class PerWeight(Pass):
 
     reads: ClassVar[tuple[str, ...]] = ("graph", "dataset", "sensitivity", "front", "allocation")
     writes: ClassVar[tuple[str, ...]] = ("artifacts.per_weight", "notices")
-    early: ClassVar[tuple[str, ...]] = ("dataset",)
     distributions: ClassVar[tuple[str, ...]] = ("torch",)
     seeded: ClassVar[bool] = True
 
@@ -69,12 +68,6 @@ class PerWeight(Pass):
         for option, number in above.items():
             if number is not None and not 0 < number < inf:
                 raise InputError(f"{self.name}, {option}", f"{number}", "a number above 0")
-
-    def refuse(self, design: Design) -> None:
-        """Inputs that come in formats of their own are refused: their bits are learned here."""
-        if design.dataset.formats is not None:
-            found = "inputs that are sent in formats of their own (load.npz.formats)"
-            raise InputError(self.name, found, "inputs whose bits are chosen", "leave formats out, or use finetune.qat")
 
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Start, train, keep the front."""

@@ -57,7 +57,7 @@ class Pick(Pass):
         from codesign.torch_forward import threads
 
         content = context.store.path(design.artifacts["per_weight"].digest).read_bytes()
-        points = Points.load(content, design.graph)
+        points = Points.load(content, design)
         with threads(1):
             wanted = Wanted(self.budget, self.luts, self.point, self.candidates)
             picked = pick(points, wanted, design.dataset, self.name)

@@ -22,7 +22,7 @@ from codesign.finetune._front import Trial, Trials
 from codesign.finetune._points import Points
 from codesign.finetune.per_weight import PerWeight
 from codesign.finetune.pick import Pick
-from codesign.fixed import Fixed
+from codesign.fixed import Fixed, quantize
 from codesign.graph import Graph
 from codesign.passes import Context, silent
 from codesign.report._recount import recount
@@ -228,7 +228,7 @@ def trained() -> tuple[Design, Store]:
 
 def points() -> Points:
     design, store = trained()
-    return Points.load(store.path(design.artifacts["per_weight"].digest).read_bytes(), design.graph)
+    return Points.load(store.path(design.artifacts["per_weight"].digest).read_bytes(), design)
 
 
 def picked(step: Pick) -> Design:
@@ -274,6 +274,24 @@ def test_every_point_is_exact(tmp_path: Path) -> None:
         assert [checks[hop].status for hop in ("torch->numpy", "numpy->qonnx")] == ["exact", "exact"]
 
 
+def test_inputs_that_are_sent_keep_their_formats(tmp_path: Path) -> None:
+    from codesign.verify.exact import Exact
+
+    fixed, design, store = Fixed(True, np.array([8, 6, 10, 7]), np.array([4, 3, 4, 5])), before(), Store(tmp_path)
+    words = quantize(design.dataset.inputs[0], fixed, "floor").real().astype(np.float32)
+    dataset = replace(design.dataset, inputs=(words,), formats=(fixed,))
+    design = replace(STEP, steps=80)(design.updated({"dataset": dataset}), Context(store, tmp_path, 1))
+    design = Pick(point=3)(design, Context(store, tmp_path, 1))
+    design = Qonnx()(design, Context(store, tmp_path))
+    assert str(design.quantized.formats["x"]) == str(fixed)
+    assert design.quantized.formats["x"].width.tolist() == [8, 6, 10, 7]
+    cost = make_cost("counted_ebops", Hardware(TARGET), "test")
+    counts = cost.total(recount(store.path(design.artifacts["qonnx"].digest)))
+    assert design.allocation.point.costs == {"counted_ebops": counts}
+    checks = Exact()(design, Context(store, tmp_path)).checks
+    assert [checks[hop].status for hop in ("torch->numpy", "numpy->qonnx")] == ["exact", "exact"]
+
+
 def test_another_budget_is_not_trained_for() -> None:
     assert "artifacts.per_weight" in Pick.reads
     assert not Pick.seeded
@@ -312,7 +330,7 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_what_was_good(
     monkeypatch.setattr(_anneal, "_control", broken)
     design = replace(STEP, steps=60)(before(), Context(Store(tmp_path), tmp_path, 1))
     assert "before step 3" in design.notices["finetune.per_weight"]
-    kept = Points.load((tmp_path / "blobs").joinpath(*path_of(design)).read_bytes(), design.graph)
+    kept = Points.load((tmp_path / "blobs").joinpath(*path_of(design)).read_bytes(), design)
     assert all(each.step <= 30 and torch.isfinite(each.vector).all() for each in kept.points)
 
 

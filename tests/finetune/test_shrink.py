@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from codesign.allocate.costs import Hardware, make_cost
 from codesign.estimate.model.needed import by_channel, needed
@@ -27,8 +27,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("networks")
 
 
+#: A convolution in groups has dead channels of its own.
+GROUPS = Plan(
+    2, ("limited", "depthwise", "conv"), "flatten", (True, True, True), ((0, 3),), ((2, 0), (2, 0)),
+    Fixed(False, 10, 0), 0,
+)  # fmt: skip
+
+
 @settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
 @given(plan=plans())
+@example(plan=GROUPS)
 def test_what_is_left_is_exact_and_costs_the_same(folder: Path, plan: Plan) -> None:
     network = random_network(plan)
     made, left = shrunk(network.quantized)
