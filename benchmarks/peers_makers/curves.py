@@ -48,7 +48,7 @@ def comparison(fronts: Mapping[str, Sequence[Front]]) -> Iterator[Table]:
         own = {name: np.array([curve(front, np.array([lut]))[0] for front in fronts[name]]) * 100 for name in names}
         table.add_row(f"{lut:,.0f}", *(f"{own[name].mean():.2f} ({np.ptp(own[name]):.2f})" for name in names))
     yield table
-    table = Table("test accuracy", *names, title=f"LUTs of the mean curve, and of those of {names[0]} its share")
+    table = Table("test accuracy", *names, title=f"LUTs of the mean curve (those of {names[0]} by them)")
     for accuracy in ACCURACIES:
         found = {name: luts_at(fronts[name], float(accuracy)) for name in names}
         cells = [f"{found[name]:,.0f} ({found[names[0]] / found[name]:.2f})" for name in names]
