@@ -119,13 +119,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     if (folder / CACHE / PENDING).is_file():
         raise InputError(str(folder), "stopped while formats were put out", wanted, "run codesign deploy again")
     if not path.is_file():
-        found = (
-            f"no report.json{_left(folder)}"
-            if folder.is_dir()
-            else "no folder"
-            if folder.exists()
-            else "no such folder"
-        )
+        found = f"no report.json{_left(folder)}" if folder.is_dir() else "no such folder"
         raise InputError(str(folder), found, wanted, f"run: codesign build BUILD.toml --out {folder}")
     try:
         report = json.loads(path.read_bytes())
@@ -134,9 +128,8 @@ def read_report(folder: Path) -> dict[str, Any]:
     table = cast(dict[str, Any], report) if isinstance(report, dict) else {}
     whole = {"quality", "allocation", "checks", "environment", "layers", "measures", "passes"} <= set(table)
     if not whole or table.get("schema") != SCHEMA:
-        found = (
-            "damaged: keys are missing" if table.get("schema") == SCHEMA else "a report of another version of codesign"
-        )
+        same = table.get("schema") == SCHEMA
+        found = "damaged: keys are missing" if same else "a report of another version of codesign"
         raise InputError(str(path), found, SCHEMA, "build again")
     return completed(table)
 

@@ -12,7 +12,7 @@ import numpy as np
 from codesign.bundle.contents import Opened
 from codesign.capture import output_to
 from codesign.design import Check
-from codesign.errors import CodesignError, InputError
+from codesign.errors import CodesignError, InputError, ToolError
 from codesign.fixed import Codes
 
 #: The C++ compiler, and the longest time that one call of a tool may take.
@@ -78,11 +78,12 @@ def _run(case: _Case, name: str, proof: Callable[[_Case], Check]) -> Check:
     """
     try:
         return proof(case)
-    except InputError:
+    except ToolError as error:  # the log that it names goes with the temporary folder; its last lines stay
+        _, words, lines = error.next_step.partition("last lines: ")
+        where = f"{case.bundle.where}, {name}: {error.where}"
+        raise ToolError(where, error.found, error.wanted, words + lines) from error
+    except CodesignError:
         raise
-    except CodesignError as error:  # its log is gone with the temporary folder
-        found = f"cannot be run ({error.where}: {error.found})"
-        raise InputError(f"{case.bundle.where}, {name}", found, "what codesign deploy put into it") from error
     except Exception as error:  # files of others make readers raise anything at all
         found = f"cannot be run ({type(error).__name__}: {error})"
         raise InputError(f"{case.bundle.where}, {name}", found, "what codesign deploy put into it") from error

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codesign.bundle import verification
+from codesign.bundle import proofs, verification
 from codesign.bundle.shown import show_verified
 from codesign.bundle.verification import verify
 from codesign.console import make_console
-from codesign.errors import InputError
+from codesign.design import Check
+from codesign.errors import InputError, ToolError
 from codesign.flow import Flow
 from tests.builds import Project, copy, finished, make, run, samples
 from tests.bundle.archives import owners
@@ -206,3 +207,15 @@ def test_firmware_that_computes_something_else_is_found(flow: str, tmp_path: Pat
     checks = {check.end: check for check in verify(archive).checks}
     assert checks["qonnx"].status == "exact"
     assert checks[flow].status == "differs"
+
+
+def test_a_tool_that_fails_is_told_with_the_bundle_and_without_a_log_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(case: object) -> Check:
+        raise ToolError("g++", "exit status 1", "exit status 0", "log: /tmp/gone/rtl.log; last lines: no such sign")
+
+    monkeypatch.setitem(proofs._PROOFS, "qonnx", fails)
+    with pytest.raises(ToolError) as raised:
+        verify(made())
+    assert str(raised.value) == f"{made()}, qonnx: g++: exit status 1; wanted: exit status 0; last lines: no such sign"
