@@ -15,6 +15,7 @@ test sample. Between points of a seed, accuracy is interpolated over the logarit
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
-from peers_makers.curves import comparison, drawn
+from peers_makers.curves import comparison, drawn, pace
 from peers_makers.gates import counted
 from rich.console import Console
 
@@ -120,7 +121,10 @@ def main() -> None:
     fronts: dict[str, list[list[dict[str, float]]]] = {name: [] for name in names}
     for (_, name), each in zip(runs, rows, strict=True):
         fronts[name].append(each)
-    for table in comparison(fronts):
+    said: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for (_, name), folder in zip(runs, folders, strict=True):
+        said[name].append(json.loads((folder / "points.json").read_text()))
+    for table in (*comparison(fronts), pace(said)):
         Console(width=160).print(table)
     drawn(fronts, given.out / "peers.svg")
 

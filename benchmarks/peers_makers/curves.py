@@ -63,6 +63,15 @@ def comparison(fronts: Mapping[str, Sequence[Front]]) -> Iterator[Table]:
     yield table
 
 
+def pace(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> Table:
+    """How long steps took, by maker, of what each run says of itself: ``steps`` and ``seconds``."""
+    table = Table("maker", "steps", "ms a step", title="steps of training, validation included; mean of seeds")
+    for name, each in runs.items():
+        steps, ms = ([run["steps"] for run in each], [run["seconds"] / run["steps"] * 1e3 for run in each])
+        table.add_row(name, f"{np.mean(steps):,.0f}", f"{np.mean(ms):.2f}")
+    return table
+
+
 def drawn(fronts: Mapping[str, Sequence[Front]], path: Path) -> None:
     """Points of all seeds, and the mean curves."""
     figure = Figure(figsize=(8, 5), layout="constrained")

@@ -101,7 +101,14 @@ def judged(logic: Any, words: Callable[[npt.NDArray[np.float32]], Any], given: G
 
 
 def finish(given: Given, made: Iterable[Made], steps: int, seconds: float) -> None:
-    """Say what was made, last: a run without this file is made anew."""
+    """Say what was made, last: a run without this file is made anew.
+
+    Args:
+        given: Where to.
+        made: The points.
+        steps: Steps of training that led to them.
+        seconds: That these took, validation included.
+    """
     points = [asdict(each) for each in made]
     about = {"steps": steps, "seconds": seconds, "ended": time.time(), "points": points}
     (given.out / "points.json").write_text(json.dumps(about, indent=1))

@@ -18,7 +18,7 @@ from codesign.store import Store
 #: Seconds of training in floating point.
 FLOAT_S = 15.0
 #: The cost, in LUTs of adders, from which the front comes down, and to which.
-HIGHEST, LOWEST = 14_000.0, 180.0
+HIGHEST, LOWEST = 13_000.0, 200.0
 
 
 def main() -> None:
@@ -35,7 +35,6 @@ def main() -> None:
     step = PerWeight(cost=cost, start=start, highest=HIGHEST, lowest=LOWEST, seconds=rest, **options)  # type: ignore
     store = Store(given.out / "store")
     design = step(design, Context(store, given.out, given.seed))
-    seconds = monotonic() - began
     points = Points.load(store.path(design.artifacts["per_weight"].digest).read_bytes(), design)
     found = points.points
     made: list[Made] = []
@@ -43,7 +42,7 @@ def main() -> None:
         quantized = points.integers(place)[0]
         made.append(evaluated(quantized, given, found[place].cost, f"{len(made):02d}"))
         print(made[-1], flush=True)
-    finish(given, made, max(each.step for each in found), seconds)
+    finish(given, made, max(each.step for each in found), rest)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class PerWeight(Pass):
     batch: int = 1024
     learning_rate: float = 0.004
     bits_rate: float = 0.01
-    restarts: int = 20
+    restarts: int = 60
     calibration: int = 4096
     compiled: bool = True
     metric: str = ""

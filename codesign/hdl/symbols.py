@@ -50,8 +50,6 @@ class Symbols(FVArray):
 
     def __array_function__(self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Reading a table is as for integers."""
-        if func is np.clip:
-            _require_bits(args, CONSTANT_BITS)
         if func in _FUNCTIONS:
             return self._as_symbols(_FUNCTIONS[func](*args, **kwargs))
         return self._as_symbols(FVArray.__array_function__(self, func, types, args, kwargs))
@@ -135,6 +133,22 @@ def _combined(row: Values, matrix: Values, like: Symbols) -> Values:
     return np.asarray(FVArray(row, like.solver_options, like.hwconf) @ matrix)
 
 
+def _clipped(x: Symbols, low: IntArray, high: IntArray) -> Array:
+    _require_bits([low, high], CONSTANT_BITS)
+    return _each(_saturated, x, low, high)
+
+
+def _saturated(variable: Variable, low: int, high: int) -> Variable:
+    """Within ``low`` and ``high``: above ``2^k - 1`` a code is known by any higher bit, which takes no subtraction."""
+    raised = variable.max_of(low)
+    bits = high.bit_length()
+    # alkaid mixes up steps where a choice is between a constant and a single bit that is shifted.
+    if raised.low < 0 or raised.high <= high or high + 1 != 1 << bits or raised.step != 1:
+        return raised.min_of(high)
+    above = raised.quantize(0, raised.kif[1], -bits).unary_bit_op("any")
+    return above.msb_mux(high, raised.quantize(0, bits, 0))
+
+
 def _taken(table: IntArray, index: Symbols, axis: int) -> Array:
     def entries(values: Values) -> Values:
         return table[values.astype(np.int64)]
@@ -183,7 +197,7 @@ _UFUNCS: dict[Any, Callable[..., Any]] = {
     np.right_shift: _down,
     np.matmul: _product,
 }
-_FUNCTIONS: dict[Any, Callable[..., Any]] = {np.take_along_axis: _taken, np.searchsorted: _reached}
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {np.clip: _clipped, np.take_along_axis: _taken, np.searchsorted: _reached}
 _LIMITED: dict[Any, int] = {
     np.add: CONSTANT_BITS,
     np.subtract: CONSTANT_BITS,

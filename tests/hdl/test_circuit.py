@@ -20,6 +20,8 @@ from codesign.transpile.rtl import Rtl
 from tests import strategies
 from tests.networks import STAGES, Plan, build_network, plans
 
+#: alkaid's operations with adders in them.
+ADDERS = (0, 1, 4, 11)
 few = settings(deadline=None, max_examples=6, suppress_health_check=list(HealthCheck))
 
 
@@ -106,6 +108,19 @@ def test_requantizing_elements_of_own_formats(source: Fixed, target: Fixed, seed
     codes[:2] = np.concatenate([low, high])
     wanted = requantize(Codes(codes, source.fraction), target).values
     assert (logic.predict(codes.astype(np.float64), n_threads=1) == wanted).all()
+
+
+@pytest.mark.parametrize(("integer", "steps"), [(5, 2), (5, 0), (8, 1), (9, -1)])
+def test_saturation_after_a_relu_subtracts_nothing(integer: int, steps: int) -> None:
+    """Of codes above the largest, a bit tells: exact at every code, with no adder."""
+    source, target = Fixed(True, 10, 10), Fixed(False, integer - 2, integer - 2 + steps)
+    given = symbols(*(np.full((1, 1), end) for end in (int(source.low), int(source.high))))
+    made = requantize(Relu().integer([Codes(given, source.fraction)], {}), target).values
+    logic = trace(np.asarray(given).reshape(-1), np.asarray(made).reshape(-1), keep_dead_inputs=True)
+    codes = np.arange(int(source.low), int(source.high) + 1)[:, None]
+    wanted = requantize(Codes(np.maximum(codes, 0), source.fraction), target).values
+    assert (logic.predict(codes.astype(np.float64), n_threads=1) == wanted).all()
+    assert not [op for op in logic.ops if op.opcode in ADDERS]
 
 
 def test_zeros_cost_nothing_and_bits_cost() -> None:

@@ -1,0 +1,108 @@
+"""Fronts of the examples' networks with bits for every weight, beside the same bits for all.
+
+    pip install -e ".[rtl]"
+    python benchmarks/per_weight.py [digits jet_constituents] [--steps N] [--bits B ...]
+
+The flow `per_weight` trains once and leaves a front. Beside it, `finetune.qat` trains the example's network, as its
+build file says, with as many bits for every weight and every activation: once for each number of bits. Inputs are the
+build file's.
+
+How to read the table: LUTs are estimated, by `estimate.resources` before anything is traced, and by alkaid after;
+accuracies are simulated, of integers, on the test split, which chose nothing. Of the front's points those are shown
+that have fewer errors on the validation split than all that cost less. "seconds" are of the whole build, in this run.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from codesign.console import Watcher
+from codesign.design import Dataset, Design
+from codesign.directory import CACHE
+from codesign.estimate.model.hardware import estimate_layers
+from codesign.finetune._points import Points
+from codesign.hdl.circuit import trace_network
+from codesign.pipeline import build_file
+from codesign.quantized import Quantized
+from codesign.setting import Setting
+from codesign.store import Store
+
+ROOT = Path(__file__).parent.parent
+#: Options of `finetune.per_weight`, by example.
+OPTIONS: Mapping[str, Mapping[str, object]] = {"digits": {"batch": 64}, "jet_constituents": {"batch": 512}}
+#: More than any network has: nothing is held to it.
+FREE = 1e12
+HEADS = ("bits", "LUT (estimated)", "LUT (alkaid's estimate)", "accuracy (simulated)", "seconds")
+
+
+def built(example: str, out: Path, flow: str, options: Mapping[str, object]) -> tuple[Design, float]:
+    """A build up to its integers, and the seconds that it took."""
+    began, watcher = perf_counter(), Watcher(Console(stderr=True))
+    settings = [Setting(key, value, "benchmark", ROOT, explicit=True) for key, value in options.items()]
+    try:
+        path = ROOT / f"examples/{example}/build.toml"
+        result = build_file(path, out, flow=flow, set_options=settings, until="finetune", observer=watcher)
+    finally:
+        watcher.stop()
+    return result.design, perf_counter() - began
+
+
+def front(example: str, out: Path, steps: int) -> Iterator[tuple[str, Quantized, Dataset, float]]:
+    """The best points of the front."""
+    own = {f"finetune.per_weight.{key}": value for key, value in OPTIONS[example].items()}
+    design, seconds = built(example, out, "per_weight", {**own, "finetune.per_weight.steps": steps})
+    content = Store(out / CACHE).path(design.artifacts["per_weight"].digest).read_bytes()
+    points, least = Points.load(content, design), np.inf
+    for index, point in enumerate(points.points):
+        if point.error < least:
+            least = point.error
+            yield "every weight its own", points.integers(index)[0], design.dataset, seconds
+
+
+def uniform(example: str, out: Path, bits: int) -> tuple[str, Quantized, Dataset, float]:
+    """The network with as many bits for all."""
+    options = {
+        "allocate.weight_bits": [bits, bits],
+        "allocate.activation_bits": [bits, bits],
+        "allocate.activation_offset": 0,
+        "allocate.budgets.weight_bits": FREE,
+    }
+    design, seconds = built(example, out, "qonnx", options)
+    return f"{bits} for all", design.quantized, design.dataset, seconds
+
+
+def row(bits: str, quantized: Quantized, dataset: Dataset, seconds: float) -> list[str]:
+    """A line of the table."""
+    test = dataset.split("test")
+    (codes,) = quantized.outputs(test.inputs)
+    accuracy = (codes.values.reshape(len(test), -1).argmax(1) == test.labels).mean()
+    estimated, traced = sum(estimate_layers(quantized).values()), trace_network(quantized).logic.cost
+    return [bits, f"{estimated:,.0f}", f"{traced:,.0f}", f"{accuracy:.4f}", f"{seconds:.0f}"]
+
+
+def main() -> None:
+    """Build, print the tables as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("examples", nargs="*", default=list(OPTIONS), help="which")
+    parser.add_argument("--steps", type=int, default=40_000, help="of training, for the front")
+    parser.add_argument("--bits", type=int, nargs="*", default=[2, 3, 4, 5, 6], help="for all")
+    parser.add_argument("--out", type=Path, default=Path("build/benchmark-per-weight"), help="build directories")
+    given = parser.parse_args()
+    for example in given.examples:
+        folder = given.out / example
+        found = [*front(example, folder, given.steps), *(uniform(example, folder, bits) for bits in given.bits)]
+        table = Table(*HEADS, title=example)
+        rows = [row(*each) for each in found]
+        for each in rows:
+            table.add_row(*each)
+        Console(stderr=True).print(table)
+        print("\n".join("| " + " | ".join(each) + " |" for each in (HEADS, ["---"] * len(HEADS), *rows)), "\n")
+
+
+if __name__ == "__main__":
+    main()
