@@ -10,8 +10,9 @@ sample, which is used for nothing but the last column. Each maker trains for as 
 compilation apart, and gives a front: of each step of its own cost, the network with the fewest validation errors. All
 are made into Verilog and counted by the same alkaid and the same Yosys. What is there already is not made again.
 
-How to read the tables: "LUT" is synthesized, for UltraScale+; accuracies are simulated, by alkaid's interpreter, on the
-test sample. Between points of a seed, accuracy is interpolated over the logarithm of LUTs; figures are means of seeds.
+How to read the tables: "LUT" is synthesized, for UltraScale+, or with `--estimated` alkaid's estimate; accuracies are
+simulated, by alkaid's interpreter, on the test sample. Between points of a seed, accuracy is interpolated over the
+logarithm of LUTs; figures are means of seeds.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from queue import SimpleQueue
 
 import numpy as np
 from peers_makers.curves import comparison, drawn, pace
-from peers_makers.gates import counted
+from peers_makers.gates import counted, estimated
 from rich.console import Console
 
 HERE = Path(__file__).parent
@@ -105,6 +106,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300.0, help="of training")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--makers", nargs="*", default=list(MAKERS)[:4], choices=list(MAKERS), help="which")
+    parser.add_argument("--estimated", action="store_true", help="LUTs by alkaid's estimate: nothing is synthesized")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-peers"))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at once, each on a core")
     given = parser.parse_args()
@@ -117,7 +119,7 @@ def main() -> None:
     runs = [(seed, name) for seed in given.seeds for name in names]
     with ThreadPoolExecutor(given.jobs) as pool:
         folders = list(pool.map(lambda run: made(run[1], run[0], given, data, cores), runs))
-        rows = list(pool.map(counted, folders))
+        rows = list(pool.map(estimated if given.estimated else counted, folders))
     fronts: dict[str, list[list[dict[str, float]]]] = {name: [] for name in names}
     for (_, name), each in zip(runs, rows, strict=True):
         fronts[name].append(each)
@@ -126,7 +128,7 @@ def main() -> None:
         said[name].append(json.loads((folder / "points.json").read_text()))
     for table in (*comparison(fronts), pace(said)):
         Console(width=160).print(table)
-    drawn(fronts, given.out / "peers.svg")
+    drawn(fronts, given.out / "peers.svg", "estimated by alkaid" if given.estimated else "synthesized by Yosys")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def comparison(fronts: Mapping[str, Sequence[Front]]) -> Iterator[Table]:
     table = Table("maker", "seed", "own cost", "alkaid's cost", "LUT", "FF", "stages", "validation", "test")
     for name, seeds in fronts.items():
         for seed, front in enumerate(seeds):
-            for point in front:
+            for point in sorted(front, key=lambda each: each["lut"]):
                 whole = (f"{point[key]:,.0f}" for key in ("own", "alkaid", "lut", "ff", "stages"))
                 table.add_row(name, f"{seed}", *whole, f"{point['validation']:.4f}", f"{point['test']:.4f}")
     yield table
@@ -72,8 +72,8 @@ def pace(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> Table:
     return table
 
 
-def drawn(fronts: Mapping[str, Sequence[Front]], path: Path) -> None:
-    """Points of all seeds, and the mean curves."""
+def drawn(fronts: Mapping[str, Sequence[Front]], path: Path, kind: str) -> None:
+    """Points of all seeds, and the mean curves; ``kind`` says how LUTs are known."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     for index, (name, seeds) in enumerate(fronts.items()):
@@ -83,7 +83,7 @@ def drawn(fronts: Mapping[str, Sequence[Front]], path: Path) -> None:
     axes.set_xscale("log")
     axes.set_xlim(200, 20_000)
     axes.set_ylim(0.68, 0.76)
-    axes.set_xlabel("LUT, UltraScale+ (synthesized by Yosys)")
+    axes.set_xlabel(f"LUT, UltraScale+ ({kind})")
     axes.set_ylabel("test accuracy (simulated)")
     axes.grid(alpha=0.3)
     axes.legend()
