@@ -11,7 +11,7 @@ from codesign.allocate._pieces import Piece
 from codesign.allocate._widths import Rules
 from codesign.allocate.costs import Cost, Hardware, make_cost
 from codesign.allocate.counting.counts import operations
-from codesign.design import Design, Measurement, Point, Sensitivity
+from codesign.design import Design, Measurement, Point
 from codesign.errors import InputError, did_you_mean
 from codesign.graph import Graph
 from codesign.starting import Starting, sent_formats
@@ -148,18 +148,6 @@ def tables(
                 widths.setdefault(piece, []).append(bits)
     losses = loss_table(start, metric, design.sensitivity[metric], widths)
     return make_model(design.graph, choices, losses, nonzero_table(start, widths), models)
-
-
-def metric_named(name: str, measured: Mapping[str, Sensitivity], where: str) -> str:
-    """The metric to predict the loss with: one by name, or the first.
-
-    Raises:
-        InputError: It was not measured.
-    """
-    if name and name not in measured:
-        hint = f"measured: {', '.join(measured)}; to measure others too: --also sensitivity.METRIC"
-        raise InputError(f"{where}, metric", f"{name!r}, which was not measured", "", hint)
-    return name or next(iter(measured))
 
 
 def budget_of(name: str, most: float | str, limits: Mapping[str, float | None], where: str) -> float:

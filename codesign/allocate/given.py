@@ -53,7 +53,8 @@ class Given(Pass):
         """Formats, their costs, and what they change."""
         from codesign.allocate._effect import effects
         from codesign.allocate._given import formats_given, single_choice
-        from codesign.allocate._setup import budget_of, cost_models, metric_named, tables
+        from codesign.allocate._setup import budget_of, cost_models, tables
+        from codesign.metric import metric_named
         from codesign.starting import Starting
 
         formats = formats_given(design, {**dict.fromkeys(design.graph.inputs, self.input_bits), **self.bits})

@@ -72,9 +72,10 @@ class Pareto(Rules, Pass):
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Set up the problem, find the front."""
         from codesign.allocate._find import find_front
-        from codesign.allocate._setup import budget_of, metric_named, set_up
+        from codesign.allocate._setup import budget_of, set_up
         from codesign.allocate.costs._measurements import read_measurements
         from codesign.allocate.solvers._solver import Effort
+        from codesign.metric import metric_named
 
         metric = metric_named(self.metric, design.sensitivity, self.name)
         measurements = () if self.measurements is None else read_measurements(self.measurements)

@@ -71,12 +71,14 @@ class Run:
         trials: What was evaluated.
         step: Steps that are done.
         stopped: Why it ended early; empty if it did not.
+        elapsed: Seconds of training.
     """
 
     state: State
     trials: Trials
     step: int = 0
     stopped: str = ""
+    elapsed: float = 0.0
 
 
 def data_of(design: Design) -> tuple[Batches, Batches]:
@@ -107,21 +109,24 @@ def anneal(
     batches = _batches(training, recipe, run.step)
     step, evaluate = _functions(begun, run.state, data, recipe)
     between = max(1, min(BETWEEN, recipe.steps // EVALUATIONS))
-    began = time.monotonic()
-    while (done := _share(run, recipe, time.monotonic() - began)) < 1:
+    began, saved = time.monotonic() - run.elapsed, run.step
+    while (done := _share(run, recipe)) < 1:
         batch = next(batches)
         made = step(*run.state, torch.tensor(_control(run.step, done, recipe)), batch.wanted, *batch.inputs)
-        run.state, run.step = State(*made[:5]), run.step + 1
-        if run.step % between == 0:
+        run.state, run.step, run.elapsed = State(*made[:5]), run.step + 1, time.monotonic() - began
+        if run.step % between == 0 or _share(run, recipe) >= 1:
             trial = evaluate(run)
-            if not isfinite(trial.loss) or not isfinite(float(made[5])):
-                run.stopped = f"the loss became {float(made[5])} before step {run.step}"
+            for loss, of in ((float(made[5]), "the loss"), (trial.loss, "the validation loss")):
+                if not isfinite(loss):
+                    run.stopped = run.stopped or f"{of} became {loss} before step {run.step}"
+            if run.stopped:
                 break
             run.trials.add(trial)
             task = f"{begun.network.cost_name} {trial.cost:,.0f}, validation loss {trial.loss:.4f}"
             progress(task, *_told(run, recipe, done))
-            if run.step % SAVED == 0:
+            if run.step >= saved + SAVED:
                 save(run, work / "per_weight.safetensors")
+                saved = run.step
     run.trials.finish()
     return run
 
@@ -130,9 +135,9 @@ def _told(run: Run, recipe: Recipe, done: float) -> tuple[int, int]:
     return (run.step, recipe.steps) if recipe.seconds is None else (round(done * 1000), 1000)
 
 
-def _share(run: Run, recipe: Recipe, elapsed: float) -> float:
+def _share(run: Run, recipe: Recipe) -> float:
     """How much of the schedule is over."""
-    return run.step / recipe.steps if recipe.seconds is None else elapsed / recipe.seconds
+    return run.step / recipe.steps if recipe.seconds is None else run.elapsed / recipe.seconds
 
 
 def _control(step: int, done: float, recipe: Recipe) -> Control:
@@ -177,23 +182,24 @@ def _functions(
         make_step(network, begun.limits), (*example, *(x[:count] for x in training.inputs)), recipe.compiled
     )
 
-    def outcome(vector: Tensor, wanted: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def outcome(vector: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         parts = network.whole(vector)
-        outputs = network.forward(parts, inputs)[0]
-        return *judged(outputs, wanted), network.total(parts)
+        return network.forward(parts, inputs)[0], network.total(parts)
 
     size = min(AT_ONCE, len(validation.wanted))
-    judge = compiled(
-        outcome, (state.vector, validation.wanted[:size], *(x[:size] for x in validation.inputs)), recipe.compiled
-    )
+    # Compiled functions take one number of samples: what the last rows lack, the first ones fill.
+    batches = [
+        [x[torch.arange(first, first + size) % len(x)] for x in validation.inputs]
+        for first in range(0, len(validation.wanted), size)
+    ]
+    look = compiled(outcome, (state.vector, *batches[0]), recipe.compiled)
 
     def evaluate(run: Run) -> Trial:
-        vector, found = run.state.average.clone(), list[Sequence[Tensor]]()
-        for first in range(0, len(validation.wanted) - size + 1, size):
-            rows = slice(first, first + size)
-            found.append(judge(vector, validation.wanted[rows], *(x[rows] for x in validation.inputs)))
-        loss, error, cost = (float(sum(column)) / len(found) for column in zip(*found, strict=True))
-        return Trial(run.step, cost, loss, error, vector, run.state.square.clone())
+        vector = run.state.average.clone()
+        found = [look(vector, *inputs) for inputs in batches]
+        outputs = torch.cat([made for made, _ in found])[: len(validation.wanted)]
+        loss, error = (float(each) for each in judged(outputs, validation.wanted))
+        return Trial(run.step, float(found[0][1]), loss, error, vector, run.state.square.clone())
 
     return step, evaluate
 

@@ -47,10 +47,10 @@ class Bits:
     def fixed(self) -> Fixed:
         """As a format."""
         width = self.width
-        if not width.any():  # a tensor has at least one unit: it meets nothing but zeros
+        if not width.any():  # a tensor has at least one bit: it stands where none of the values reaches
             width = np.zeros_like(width)
-            width.reshape(-1)[0] = 1 + self.signed
-            return Fixed(self.signed, width, width)
+            width.reshape(-1)[0] = 1
+            return Fixed(False, width, width - self.fraction)
         # A point that no bits stand at makes nothing finer or wider.
         fraction = np.where(width > 0, self.fraction, self.fraction[width > 0].min())
         return Fixed(self.signed, width, width - fraction)
@@ -165,26 +165,30 @@ def _without_dead(network: Network, given: Integers, made: Quantized) -> Integer
     bits: dict[str, Bits] = {}
     for name, own in given.bits.items():
         used = _by_unit(live[name], own.fraction.shape, np.logical_or)
-        integer = np.where(used, own.integer, -own.fraction)
+        fraction, integer = own.fraction, np.where(used, own.integer, -own.fraction)
         if name in raw:
-            reach = np.maximum(raw[name].high, np.where(raw[name].low < 0, -raw[name].low - 1, 0) * own.signed)
-            most = bit_length(_by_unit(np.maximum(reach, 0), own.fraction.shape, np.maximum)) - raw[name].fraction
-            integer = np.minimum(integer, np.maximum(most, -own.fraction))
-        bits[name] = replace(own, integer=integer)
-    codes = dict(given.codes)
+            under = (raw[name].low < 0) & own.signed
+            reach = np.maximum(raw[name].high, np.where(under, -raw[name].low - 1, 0))
+            most = bit_length(_by_unit(np.maximum(reach, 0), fraction.shape, np.maximum)) - raw[name].fraction
+            # The least below zero is rounded to one step below zero.
+            least = _by_unit(under, fraction.shape, np.logical_or) - fraction
+            integer = np.minimum(integer, np.maximum(most, least))
+            if (fraction + integer < 1).all():  # one bit is left to a dead tensor, beyond its values
+                fraction, integer = -most, most
+        bits[name] = replace(own, fraction=fraction, integer=integer)
+    kept: dict[str, npt.NDArray[np.bool_]] = {}
     for each in network.nodes:
         roles, source = each.node.op.parameters(), graph.origin(each.node.inputs[0])
-        weight = codes[roles["weight"]]
+        weight = given.codes[roles["weight"]]
         axis = channel_axis(each.node)
         used = np.moveaxis(live[each.node.output], axis, 0).reshape(len(weight), -1).any(1)
         if each.reached.activations and not each.reached.always:
             used &= np.logical_or.reduce([bits[name].width.reshape(-1) > 0 for name in each.reached.activations])
-        kept = used.reshape(-1, *[1] * (weight.ndim - 1)) & (
-            met(each, _widths(network, bits, source), weight.shape) > 0
-        )
-        codes[roles["weight"]] = weight * kept
-        if "bias" in roles:
-            codes[roles["bias"]] = codes[roles["bias"]] * used
+        read = met(each, _widths(network, bits, source), weight.shape) > 0
+        masks = {"weight": used.reshape(-1, *[1] * (weight.ndim - 1)) & read, "bias": used}
+        for role, parameter in roles.items():  # what is called more than once stays where one call needs it
+            kept[parameter] = np.logical_or(kept.get(parameter, False), masks[role])
+    codes = {name: values * kept[name] if name in kept else values for name, values in given.codes.items()}
     return Integers(codes, given.fraction, bits)
 
 
@@ -196,4 +200,7 @@ def _by_unit(values: npt.NDArray[np.generic], shape: tuple[int, ...], merge: np.
 
 def _same(before: Integers, after: Integers) -> bool:
     same = all(np.array_equal(codes, after.codes[name]) for name, codes in before.codes.items())
-    return same and all(np.array_equal(own.width, after.bits[name].width) for name, own in before.bits.items())
+    return same and all(
+        np.array_equal(own.width, after.bits[name].width) and np.array_equal(own.fraction, after.bits[name].fraction)
+        for name, own in before.bits.items()
+    )

@@ -118,10 +118,18 @@ def _raised(network: Network, given: Integers, known: Known, room: float, skippe
     price, changes = prices(network, given), dict[str, list[Change]]()
     for name, alive in _alive(network, given).items():
         codes, fraction = given.codes[name], given.fraction[name]
-        finer = np.minimum(fraction + 1, FINEST)
+        finer = np.minimum(fraction + 1, _finest(network, fraction))
         other = np.where(alive, np.rint(np.ldexp(known[0][name], finer)).astype(np.int64), codes << (finer - fraction))
         changes[name] = [_change(network, (codes, fraction), (other, finer), known, name, price[name])]
     return _applied(given, changes, room, skipped, lowers=False)
+
+
+def _finest(network: Network, fraction: IntArray) -> IntArray:
+    """Most fraction bits that weights may be given: where they share bits, no more than there are already."""
+    if network.layout.granularity == "weight":
+        return np.maximum(fraction, FINEST)
+    shared = tuple(range(1 if network.layout.granularity == "channel" else 0, fraction.ndim))
+    return np.broadcast_to(fraction.max(axis=shared, keepdims=True), fraction.shape)
 
 
 def _alive(network: Network, given: Integers) -> dict[str, npt.NDArray[np.bool_]]:

@@ -99,7 +99,7 @@ def _fraction(fixed: Fixed, shape: tuple[int, ...], plain: Tensor) -> Tensor:
     """Fraction bits of a format; where it has no bits, so few that weights round to zero."""
     width, fraction = (torch.as_tensor(np.array(bits)).float() for bits in (fixed.width, fixed.fraction))
     found = torch.where(width > 0, fraction, -torch.inf)
-    if found.dim() and found.shape != shape:  # finer formats than there are bits for: the finest
+    if np.broadcast_shapes(found.shape, shape) != shape:  # finer formats than there are bits for: the finest
         found = found.amax()
     return torch.maximum(found.expand(shape), plain - PLAIN - 1)
 

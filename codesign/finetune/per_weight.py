@@ -74,15 +74,16 @@ class PerWeight(Pass):
         from codesign.finetune._anneal import Recipe, anneal, data_of
         from codesign.finetune._points import Points
         from codesign.finetune._start import beginning
+        from codesign.metric import metric_named
         from codesign.torch_forward import threads
 
         metric = self.metric or design.front.metric
-        if self.start == "curvature" and not design.sensitivity[metric].elements:
-            found, hint = (
-                f"no diagonal in the sensitivity {metric!r}",
-                f"set sensitivity.{metric}.granularity to 'element'",
-            )
-            raise InputError(f"{self.name}, start", found, "one for 'curvature'", hint)
+        if self.start == "curvature":
+            metric = metric_named(metric, design.sensitivity, self.name)
+            if not design.sensitivity[metric].elements:
+                hint = f"set sensitivity.{metric}.granularity to 'element'"
+                found = f"no diagonal in the sensitivity {metric!r}"
+                raise InputError(f"{self.name}, start", found, "one for 'curvature'", hint)
         with threads(1):
             begun = beginning(design, self.granularity, self.cost, self.start, self.calibration, metric)
             whole = begun.network.whole(begun.vector)

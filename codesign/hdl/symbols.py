@@ -127,8 +127,8 @@ def _product(left: Any, right: Any) -> Array:
 
 
 def _combined(row: Values, matrix: Values, like: Symbols) -> Values:
-    """``row @ matrix``; alkaid does not take rows in which nothing varies, as in padding."""
-    if all(variable.low == variable.high for variable in row):
+    """``row @ matrix``; alkaid does not take products in which nothing varies, as of padding."""
+    if not np.any(matrix[[variable.low != variable.high for variable in row]]):
         return np.array([int(variable.low) for variable in row], object) @ matrix
     return np.asarray(FVArray(row, like.solver_options, like.hwconf) @ matrix)
 

@@ -110,7 +110,14 @@ def test_requantizing_elements_of_own_formats(source: Fixed, target: Fixed, seed
     assert (logic.predict(codes.astype(np.float64), n_threads=1) == wanted).all()
 
 
-@pytest.mark.parametrize(("integer", "steps"), [(5, 2), (5, 0), (8, 1), (9, -1)])
+def test_products_of_what_never_varies() -> None:
+    """Beside an element that does, but meets no weight."""
+    low, high = np.array([[0, 3]]), np.array([[5, 3]])
+    assert ends(symbols(low, high) @ np.array([[0], [2]])) == [(6, 6)]
+    assert ends(symbols(low, high) @ np.array([[0, 1], [2, 2]])) == [(6, 6), (6, 11)]
+
+
+@pytest.mark.parametrize(("integer", "steps"), [(5, 2), (5, 0), (8, 1)])
 def test_saturation_after_a_relu_subtracts_nothing(integer: int, steps: int) -> None:
     """Of codes above the largest, a bit tells: exact at every code, with no adder."""
     source, target = Fixed(True, 10, 10), Fixed(False, integer - 2, integer - 2 + steps)
