@@ -74,13 +74,15 @@ def joined(test: Path, out: Path) -> Path:
     mean, scale = x[:TRAINING].mean(0), x[:TRAINING].std(0)
     rows = np.array([TRAINING, len(known["x"]), len(x)])
     path = out / "jets.npz"
+    if path.exists() and not np.array_equal(np.load(path)["x"], ((x - mean) / scale).astype(np.float32)):
+        sys.exit(f"{out}: what is there was made with other jets; take another --out")
     np.savez(path, x=((x - mean) / scale).astype(np.float32), y=np.concatenate([known["y"], new["y"]]), rows=rows)
     return path
 
 
 def made(name: str, seed: int, given: argparse.Namespace, data: Path, cores: "SimpleQueue[int]") -> Path:
     """The folder of a maker's front, made on a core that nothing else uses."""
-    out: Path = given.out / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}"
+    out: Path = given.out / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}-{given.seconds:g}s"
     if (out / "points.json").exists():
         return out
     maker = MAKERS[name]

@@ -36,8 +36,8 @@ def shrunk(quantized: Quantized) -> tuple[Quantized, dict[str, IntArray]]:
     """The same network without dead units, and the numbers of those that are left, by layer.
 
     A layer's unit goes where no output depends on it and everything from the layer to the weights that read it treats
-    units alike: activations, pooling, means, flattening. Others stay, with weights that are zero. One unit stays in
-    any case.
+    units alike: activations, pooling, means, flattening. Others stay, with weights that are zero. Units before pooling
+    and means over positions count as needed as long as any of what comes after is. One unit stays in any case.
 
     Raises:
         ContractError: The integers would not be the same.
