@@ -81,7 +81,7 @@ def drawn(fronts: Mapping[str, Sequence[Front]], path: Path, kind: str) -> None:
         axes.plot(FINE, mean_curve(seeds, FINE), color=f"C{index}", label=name)
         axes.plot([p["lut"] for p in points], [p["test"] for p in points], ".", color=f"C{index}", alpha=0.5)
     axes.set_xscale("log")
-    axes.set_xlim(200, 20_000)
+    axes.set_xlim(200, 30_000)
     axes.set_ylim(0.68, 0.76)
     axes.set_xlabel(f"LUT, UltraScale+ ({kind})")
     axes.set_ylabel("test accuracy (simulated)")
