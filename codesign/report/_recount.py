@@ -254,6 +254,7 @@ def singled(values: Values, met: Values, bias: Values | None) -> tuple[Single, .
         met: Bits that each is multiplied with, of the same shape.
         bias: ``[channels]``.
     """
+    values = np.where(met > 0, values, 0)  # what meets no bits is free, as where another call of the layer needs it
     rows = np.stack([*_counted(values), np.where(values != 0, met, 0)], 2).reshape(-1, 3)
     if bias is not None:
         rows = np.concatenate([rows, np.stack([*_counted(bias), np.zeros(len(bias), np.int64)], 1)])

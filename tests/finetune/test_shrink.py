@@ -34,9 +34,17 @@ GROUPS = Plan(
 )  # fmt: skip
 
 
+#: A layer that is called twice, once on a tensor without bits.
+TWICE = Plan(
+    rank=1, stages=("shared",), end="flatten", flags=(False, False, False), weight=((0, 0),), activation=((2, 0),),
+    input_format=Fixed(signed=False, width=2, integer=0), seed=0, channels=(),
+)  # fmt: skip
+
+
 @settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
 @given(plan=plans())
 @example(plan=GROUPS)
+@example(plan=TWICE)
 def test_what_is_left_is_exact_and_costs_the_same(folder: Path, plan: Plan) -> None:
     network = random_network(plan)
     made, left = shrunk(network.quantized)
