@@ -97,7 +97,9 @@ def _at(points: Points, unit: Unit, budget: float, candidates: int, dataset: Dat
     """Of the points with the nearest costs, each brought to the budget, the one with the fewest errors."""
     if budget < (cheapest := min(unit.costs)):
         found, least = f"{amount(budget)} {unit.name}", f"at least {amount(cheapest)}, the cheapest that was trained"
-        raise InputError(unit.where, found, least, "raise it, or train down to it: lower finetune.per_weight.lowest, more steps")
+        raise InputError(
+            unit.where, found, least, "raise it, or train down to it: lower finetune.per_weight.lowest, more steps"
+        )
     nearest = sorted(range(len(unit.costs)), key=lambda place: abs(log(max(unit.costs[place], 1) / budget)))
     tried: list[tuple[bool, float, float, Picked]] = []
     for index in nearest[:candidates]:

@@ -139,18 +139,14 @@ def _clipped(x: Symbols, low: IntArray, high: IntArray) -> Array:
 
 
 def _saturated(variable: Variable, low: int, high: int) -> Variable:
-    """Within ``low`` and ``high``: that a code is beyond all of ``k`` bits is known by its higher bits."""
+    """Within ``low`` and ``high``: above ``2^k - 1`` a code is known by any higher bit, which takes no subtraction."""
+    raised = variable.max_of(low)
     bits = high.bit_length()
-    x = variable if low < 0 else variable.max_of(low)
     # alkaid mixes up steps where a choice is between a constant and a single bit that is shifted.
-    if high + 1 != 1 << bits or x.step != 1 or (x.low < 0 and low + high != -1):
-        return variable.max_of(low).min_of(high)
-    if low <= x.low and x.high <= high:
-        return x
-    signed = x.low < 0
-    size = x.msb_mux(~x, x) if signed else x
-    above = size.quantize(0, x.kif[1], -bits).unary_bit_op("any")
-    return above.msb_mux(x.msb_mux(low, high) if signed else high, x.quantize(signed, bits, 0))
+    if raised.low < 0 or raised.high <= high or high + 1 != 1 << bits or raised.step != 1:
+        return raised.min_of(high)
+    above = raised.quantize(0, raised.kif[1], -bits).unary_bit_op("any")
+    return above.msb_mux(high, raised.quantize(0, bits, 0))
 
 
 def _taken(table: IntArray, index: Symbols, axis: int) -> Array:

@@ -141,7 +141,15 @@ def test_every_representation_is_exact_and_costs_the_same(folder: Path, plan: Pl
         assert cost <= float(network.learned.total(network.learned.whole(network.vector))) + 0.5
 
 
+#: Means of signed numbers, which saturate.
+SATURATED = Plan(
+    rank=1, stages=("avgpool",), end="flatten", flags=(False, False, True), weight=((0, 0),), activation=((2, 0),),
+    input_format=Fixed(signed=False, width=2, integer=0), seed=31579098, channels=(),
+)  # fmt: skip
+
+
 @settings(parent=many, max_examples=3)
+@example(SATURATED)
 @given(plans())
 def test_the_circuit_is_exact(plan: Plan) -> None:
     network = random_network(replace(plan, rank=1, stages=plan.stages[:1]))
