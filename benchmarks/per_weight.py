@@ -1,6 +1,6 @@
 """Fronts of the examples' networks with bits for every weight, beside the same bits for all.
 
-    pip install -e ".[rtl]"
+    pip install -e ".[benchmarks]"
     python benchmarks/per_weight.py [digits jet_constituents] [--steps N] [--bits B ...]
 
 The flow `per_weight` trains once and leaves a front. Beside it, `finetune.qat` trains the example's network, as its

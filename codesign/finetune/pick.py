@@ -44,7 +44,7 @@ class Pick(Pass):
             raise InputError(f"{self.name}, {named[-1]}", " and ".join(named), "one of them")
         for option, most in (("budget", self.budget), ("luts", self.luts)):
             if most is not None and not 0 < most < inf:
-                raise InputError(f"{self.name}, {option}", f"{most}", "a number above 0")
+                raise InputError(f"{self.name}, {option}", f"{most}", "a finite number above 0")
         if self.candidates < 1:
             raise InputError(f"{self.name}, candidates", f"{self.candidates}", "at least 1")
 

@@ -258,7 +258,7 @@ def singled(values: Values, met: Values, bias: Values | None) -> tuple[Single, .
     rows = np.stack([*_counted(values), np.where(values != 0, met, 0)], 2).reshape(-1, 3)
     if bias is not None:
         rows = np.concatenate([rows, np.stack([*_counted(bias), np.zeros(len(bias), np.int64)], 1)])
-    if not rows[:, 0].any():  # known to be nothing
+    if not rows[:, 0].any():  # nothing at all would say that the weights are not known
         return (Single(0, 0, 0, 0),)
     kinds, numbers = np.unique(rows[rows[:, 0] > 0], axis=0, return_counts=True)
     pairs = zip(kinds.tolist(), numbers.tolist(), strict=True)
