@@ -7,8 +7,9 @@
 
 Rows 0 to 63,999 of the example's jets train, the rest of it are the validation samples, and the other file is the test
 sample, which is used for nothing but the last column. Each maker trains for as long on one core, each seed by itself,
-compilation apart, and gives a front: of each step of its own cost, the network with the fewest validation errors. All
-are made into Verilog and counted by the same alkaid and the same Yosys. What is there already is not made again.
+compilation apart, and gives a front: of each step of its own cost, the network that is best on the validation samples,
+by loss (codesign) or accuracy (HGQ2, as in its own example). All are made into Verilog and counted by the same alkaid
+and the same Yosys. What is there already is not made again.
 
 How to read the tables: "LUT" is synthesized, for UltraScale+, or with `--estimated` alkaid's estimate; accuracies are
 simulated, by alkaid's interpreter, on the test sample. Between points of a seed, accuracy is interpolated over the

@@ -9,7 +9,7 @@ build file's.
 
 How to read the table: LUTs are estimated, by `estimate.resources`, whose error is not known for convolutions;
 accuracies are simulated, of integers, on the test split, which chose nothing. Points of the front are of those that
-have fewer errors on the validation split than all that cost less. "seconds" are of training, in this run; "-" where it
+have less loss on the validation split than all that cost less. "seconds" are of training, in this run; "-" where it
 was taken from the cache.
 """
 
@@ -62,8 +62,8 @@ def front(example: str, out: Path, steps: int) -> Iterator[tuple[str, Quantized,
     content = Store(out / CACHE).path(design.artifacts["per_weight"].digest).read_bytes()
     points, least, best = Points.load(content, design), np.inf, list[int]()
     for index, point in enumerate(points.points):
-        if point.error < least:
-            least = point.error
+        if point.loss < least:
+            least = point.loss
             best.append(index)
     for place in np.unique(np.linspace(0, len(best) - 1, SHOWN).round().astype(int)):
         yield "every weight its own", points.integers(best[place])[0], design.dataset, seconds

@@ -67,7 +67,7 @@ def build(
     Exit codes: 0 built and within budget, 1 built but a budget or check failed, 2 bad input, 3 a defect of codesign,
     130 interrupted.
     """
-    from codesign.console import make_console, show_allocation, show_report, show_sensitivity
+    from codesign.console import make_console, show_allocation, show_notices, show_report, show_sensitivity
     from codesign.pipeline import build_file
     from codesign.setting import assigned
 
@@ -80,6 +80,7 @@ def build(
             show_sensitivity(console, result.design, result.directory)
         if result.design.has("allocation"):
             show_allocation(console, result.design, result.directory)
+        show_notices(console, result.design.notices.values() if result.design.has("notices") else ())
         console.print(f"stopped after {result.passes[-1].name}; no report")
         return
     show_report(console, result.report, str(result.directory / "report.html"))

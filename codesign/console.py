@@ -115,7 +115,7 @@ def show_report(console: Console, report: Mapping[str, Any], where: str) -> None
         console.print(_measures(report, kind))
     for disagreement in report["sensitivity"]["disagreements"]:
         console.print(f"[yellow]metrics disagree:[/] {escape(disagreement)}", soft_wrap=True)
-    _show_notices(console, report["notices"])
+    show_notices(console, report["notices"])
     for name, value in report["quality"].items():
         both = ", ".join(f"{network} [bold]{figure_of(value, network)}[/]" for network in ("float", "quantized"))
         unit = "" if value["unit"] in ("", "fraction") else f" ({escape(value['unit'])})"
@@ -187,10 +187,10 @@ def show_sensitivity(console: Console, design: Design, directory: Path) -> None:
             console.print(f"[yellow]metrics disagree:[/] {escape(str(item))}", soft_wrap=True)
     if design.has("artifacts") and "sensitivity" in design.artifacts:
         console.print(f"plot: {escape(str(directory / design.artifacts['sensitivity'].path))}", soft_wrap=True)
-    _show_notices(console, design.notices.values() if design.has("notices") else ())
 
 
-def _show_notices(console: Console, notices: Iterable[str]) -> None:
+def show_notices(console: Console, notices: Iterable[str]) -> None:
+    """Print what passes found worth telling."""
     for notice in notices:
         console.print(f"[dim]note: {escape(notice)}[/]", soft_wrap=True)
 
@@ -239,7 +239,6 @@ def show_allocation(console: Console, design: Design, directory: Path) -> None:
         console.print(f"{name} {amount(cost)} (estimated), {limit}")
     if design.has("artifacts") and "front" in design.artifacts:
         console.print(f"plot: {escape(str(directory / design.artifacts['front'].path))}", soft_wrap=True)
-    _show_notices(console, design.notices.values() if design.has("notices") else ())
 
 
 def _choice(solver: str, index: int, count: int, complete: bool, gap: float | None) -> str:

@@ -72,12 +72,12 @@ class Made:
     test: float
 
 
-def spread(costs: Sequence[float], errors: Sequence[float]) -> list[int]:
-    """Places of the points that are synthesized: of each step of the grid that with the fewest validation errors."""
+def spread(costs: Sequence[float], losses: Sequence[float]) -> list[int]:
+    """Places of the points that are synthesized: of each step of the grid the best on the validation samples."""
     steps = np.digitize(costs, GRID)
     found: dict[int, int] = {}
     for place, step in enumerate(steps.tolist()):
-        if 0 < step < len(GRID) and (step not in found or errors[place] < errors[found[step]]):
+        if 0 < step < len(GRID) and (step not in found or losses[place] < losses[found[step]]):
             found[step] = place
     return [found[step] for step in sorted(found)]
 

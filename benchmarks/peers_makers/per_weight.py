@@ -38,7 +38,7 @@ def main() -> None:
     points = Points.load(store.path(design.artifacts["per_weight"].digest).read_bytes(), design)
     found = points.points
     made: list[Made] = []
-    for place in spread([each.cost for each in found], [each.error for each in found]):
+    for place in spread([each.cost for each in found], [each.loss for each in found]):
         quantized = points.integers(place)[0]
         made.append(evaluated(quantized, given, found[place].cost, f"{len(made):02d}"))
         print(made[-1], flush=True)

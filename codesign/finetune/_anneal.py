@@ -23,14 +23,14 @@ from codesign.torch_forward import mean_loss, split_tensors
 AT_ONCE = 4096
 #: Most steps between two evaluations, and how many are made at least.
 BETWEEN, EVALUATIONS = 100, 50
-#: Steps between two states that are saved.
-SAVED = 2000
+#: Steps, or seconds, after which the state is saved at the next evaluation.
+SAVED, SAVED_S = 2000, 60.0
 #: Share of the step size that is left where a cosine is lowest, for values and for bits; steps of warming up.
 LOWEST, LOWEST_BITS, WARM = 0.05, 0.2, 300
 #: The price follows the cost as much in a run of few steps as in one of many.
 PULLS, LEAST_PULL, MOST_PULL = 150.0, 1e-3, 0.05
 #: The average reaches back over this share of a run, or over this many steps.
-REACH, MOST_REACH = 1 / 150, 1000
+REACH, MOST_REACH = 1 / 150, 150
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,12 @@ def anneal(
     training, _ = data
     run = Run(State.at(begun.vector, log(1e-2 / recipe.highest)), Trials())
     restore(run, work / "per_weight.safetensors")
+    if run.step:
+        progress(f"goes on after step {run.step:,}", *_told(run, recipe, _share(run, recipe)))
     batches = _batches(training, recipe, run.step)
     step, evaluate = _functions(begun, run.state, data, recipe)
     between = max(1, min(BETWEEN, recipe.steps // EVALUATIONS))
-    began, saved = time.monotonic() - run.elapsed, run.step
+    began, saved = time.monotonic() - run.elapsed, (run.step, run.elapsed)
     while (done := _share(run, recipe)) < 1:
         batch = next(batches)
         made = step(*run.state, torch.tensor(_control(run.step, done, recipe)), batch.wanted, *batch.inputs)
@@ -124,9 +126,9 @@ def anneal(
             run.trials.add(trial)
             task = f"{begun.network.cost_name} {trial.cost:,.0f}, validation loss {trial.loss:.4f}"
             progress(task, *_told(run, recipe, done))
-            if run.step >= saved + SAVED:
+            if run.step >= saved[0] + SAVED or run.elapsed >= saved[1] + SAVED_S:
                 save(run, work / "per_weight.safetensors")
-                saved = run.step
+                saved = run.step, run.elapsed
     run.trials.finish()
     return run
 
@@ -174,7 +176,7 @@ def _batches(data: Batches, recipe: Recipe, step: int) -> Iterator[Batches]:
 def _functions(
     begun: Beginning, state: State, data: tuple[Batches, Batches], recipe: Recipe
 ) -> tuple[Callable[..., Sequence[Tensor]], Callable[[Run], Trial]]:
-    """The step, and the evaluation of a run's average."""
+    """The step, and the evaluation of what is trained or of its average, whichever is better."""
     (training, validation), network = data, begun.network
     count = min(recipe.batch, len(training.wanted))
     example = (*state, torch.tensor(_control(0, 0.0, recipe)), training.wanted[:count])
@@ -194,17 +196,22 @@ def _functions(
     ]
     look = compiled(outcome, (state.vector, *batches[0]), recipe.compiled)
 
-    def evaluate(run: Run) -> Trial:
-        vector = run.state.average.clone()
+    def trial(run: Run, vector: Tensor) -> Trial:
         found = [look(vector, *inputs) for inputs in batches]
         outputs = torch.cat([made for made, _ in found])[: len(validation.wanted)]
-        loss, error = (float(each) for each in judged(outputs, validation.wanted))
-        return Trial(run.step, float(found[0][1]), loss, error, vector, run.state.square.clone())
+        loss = float(mean_loss(outputs, validation.wanted))
+        return Trial(run.step, float(found[0][1]), loss, vector.clone(), run.state.square.clone())
+
+    # The average is smoother, but for a while after bits have changed it has some that were never trained together.
+    def evaluate(run: Run) -> Trial:
+        return min((trial(run, each) for each in (run.state.vector, run.state.average)), key=lambda each: each.loss)
 
     return step, evaluate
 
 
-def judged(outputs: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean loss, and the share of samples in a wrong class; for targets, the loss twice."""
-    loss = mean_loss(outputs, wanted)
-    return loss, loss if wanted.is_floating_point() else (outputs.argmax(1) != wanted).float().mean()
+def one_answer(wanted: Tensor) -> float:
+    """Loss of the best answer that is the same for all samples: the entropy of labels, the variance of targets."""
+    if wanted.is_floating_point():
+        return float(mean_loss(wanted.mean(0).expand_as(wanted), wanted))
+    shares = torch.bincount(wanted).float() / len(wanted)
+    return float(mean_loss(shares.log().expand(len(wanted), -1), wanted))

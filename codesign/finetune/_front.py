@@ -18,7 +18,6 @@ class Trial:
         step: After how many steps.
         cost: By the network's own count.
         loss: Mean validation loss.
-        error: Share of validation samples in a wrong class, or the loss again where there are no classes.
         vector: What was learned then, as evaluated.
         square: Mean squares of its gradients.
     """
@@ -26,7 +25,6 @@ class Trial:
     step: int
     cost: float
     loss: float
-    error: float
     vector: Tensor
     square: Tensor
 
@@ -35,11 +33,11 @@ class Trial:
 class Trials:
     """The best trial for every step of cost, and the last ones.
 
-    A trial counts with the median of its error and of those before and after it, or with its own where that is worse:
+    A trial counts with the median of its loss and of those before and after it, or with its own where that is worse:
     it is neither chosen for one lucky evaluation nor when it collapsed between two good ones.
 
     Args:
-        best: By step of cost, with the error that it counts with.
+        best: By step of cost, with the loss that it counts with.
         last: The last two that were made, the newer one last.
         losses: Of all, in order.
     """
@@ -53,15 +51,15 @@ class Trials:
         self.losses.append(trial.loss)
         self.last = [*self.last, trial][-3:]
         if len(self.last) > 1:
-            self._judge(self.last[-2], [each.error for each in self.last])
+            self._judge(self.last[-2], [each.loss for each in self.last])
 
     def finish(self) -> None:
         """Judge the last one, which has no next."""
         if self.last:
-            self._judge(self.last[-1], [each.error for each in self.last[-2:]])
+            self._judge(self.last[-1], [each.loss for each in self.last[-2:]])
 
-    def _judge(self, trial: Trial, errors: list[float]) -> None:
+    def _judge(self, trial: Trial, near: list[float]) -> None:
         place = floor(log2(max(trial.cost, 1.0)) * PER_DOUBLING)
-        error = max(trial.error, median(errors))
-        if place not in self.best or error < self.best[place][0]:
-            self.best[place] = error, trial
+        loss = max(trial.loss, median(near))
+        if place not in self.best or loss < self.best[place][0]:
+            self.best[place] = loss, trial

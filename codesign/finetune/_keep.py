@@ -24,7 +24,7 @@ def save(run: "Run", path: Path) -> None:
     named |= {f"last.{index}": trial for index, trial in enumerate(run.trials.last)}
     for name, trial in named.items():
         tensors |= {f"{name}.vector": trial.vector, f"{name}.square": trial.square}
-    numbers["trials"] = {name: [trial.step, trial.cost, trial.loss, trial.error] for name, trial in named.items()}
+    numbers["trials"] = {name: [trial.step, trial.cost, trial.loss] for name, trial in named.items()}
     numbers["counted"] = {place: loss for place, (loss, _) in run.trials.best.items()}
     write_whole(path, dump({name: value.clone() for name, value in tensors.items()}, {"run": json.dumps(numbers)}))
 
@@ -41,8 +41,8 @@ def restore(run: "Run", path: Path) -> None:
             return file.get_tensor(name)
 
         def trial(name: str) -> Trial:
-            step, cost, loss, error = numbers["trials"][name]
-            return Trial(step, cost, loss, error, tensor(f"{name}.vector"), tensor(f"{name}.square"))
+            step, cost, loss = numbers["trials"][name]
+            return Trial(step, cost, loss, tensor(f"{name}.vector"), tensor(f"{name}.square"))
 
         run.state = State(*(tensor(f"state.{key}") for key in State._fields))
         best = {int(place): (loss, trial(f"best.{place}")) for place, loss in numbers["counted"].items()}

@@ -92,8 +92,9 @@ class Network:
     def total(self, parts: Parts) -> Tensor:
         """What all weights and biases cost; dead units are free.
 
-        A unit without bits, or that no weight
-        reads, is dead: weights and biases that lead to it cost nothing.
+        A unit without bits, or that no weight reads, is dead: weights and biases that lead to it cost nothing. Of a
+        layer that is called more than once this holds for each call alone: integers, where weights that one call needs
+        are there in all, may cost more.
         """
         shifted, widths = self.shifted(parts), self._widths(parts)
         alive: dict[str, Tensor] = {}

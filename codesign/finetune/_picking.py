@@ -12,7 +12,6 @@ from codesign.arrays import FloatArray, IntArray
 from codesign.describe import amount
 from codesign.design import Dataset
 from codesign.errors import InputError
-from codesign.finetune._anneal import judged
 from codesign.finetune._bring import Unit, of_cost, of_luts
 from codesign.finetune._exact import count
 from codesign.finetune._points import Points
@@ -21,7 +20,7 @@ from codesign.fixed import Codes
 from codesign.graph import Graph
 from codesign.network import QuantizedNetwork
 from codesign.quantized import Quantized
-from codesign.torch_forward import split_tensors, to_tensors
+from codesign.torch_forward import mean_loss, split_tensors, to_tensors
 
 #: Samples of a split that are evaluated at once.
 AT_ONCE = 4096
@@ -35,7 +34,6 @@ class Picked:
         quantized: The network.
         cost: Counted from its integers.
         loss: Mean validation loss.
-        error: Share of validation samples in a wrong class, or the loss again.
         index: The point that it is of.
         settled: Whether it was changed to meet a budget.
         notices: What to know of it.
@@ -44,7 +42,6 @@ class Picked:
     quantized: Quantized
     cost: float
     loss: float
-    error: float
     index: int
     settled: bool
     notices: tuple[str, ...] = ()
@@ -68,7 +65,7 @@ class Wanted:
 
 
 def pick(points: Points, wanted: Wanted, dataset: Dataset, where: str) -> Picked:
-    """The network for a budget, a point by its number, or the one with the fewest errors.
+    """The network for a budget, a point by its number, or the one with the least validation loss.
 
     Args:
         points: What was trained.
@@ -88,13 +85,13 @@ def pick(points: Points, wanted: Wanted, dataset: Dataset, where: str) -> Picked
     if wanted.luts is not None:
         unit = of_luts(points, f"{where}, luts")
         return _at(points, unit, wanted.luts, wanted.candidates, dataset)
-    index = min(range(len(trained)), key=lambda place: trained[place].error) if point is None else point - 1
+    index = min(range(len(trained)), key=lambda place: trained[place].loss) if point is None else point - 1
     made, given = points.integers(index)
-    return Picked(made, count(points.network, given), *_evaluated(made, dataset), index, settled=False)
+    return Picked(made, count(points.network, given), _evaluated(made, dataset), index, settled=False)
 
 
 def _at(points: Points, unit: Unit, budget: float, candidates: int, dataset: Dataset) -> Picked:
-    """Of the points with the nearest costs, each brought to the budget, the one with the fewest errors."""
+    """Of the points with the nearest costs, each brought to the budget, the one with the least loss."""
     if budget < (cheapest := min(unit.costs)):
         found, least = f"{amount(budget)} {unit.name}", f"at least {amount(cheapest)}, the cheapest that was trained"
         raise InputError(
@@ -104,20 +101,22 @@ def _at(points: Points, unit: Unit, budget: float, candidates: int, dataset: Dat
     tried: list[tuple[bool, float, float, Picked]] = []
     for index in nearest[:candidates]:
         (made, given), cost = unit.bring(points, index, budget, unit.costs[index])
-        picked = Picked(made, count(points.network, given), *_evaluated(made, dataset), index, settled=True)
+        picked = Picked(made, count(points.network, given), _evaluated(made, dataset), index, settled=True)
         if cost <= budget:
-            tried.append((cost < (1 - SPARE) * budget, picked.error, cost, picked))
+            tried.append((cost < (1 - SPARE) * budget, picked.loss, cost, picked))
     if not tried:
         found = f"{amount(budget)} {unit.name}, which none of {candidates} points could be brought to"
         raise InputError(unit.where, found, "more", "raise it, or finetune.pick.candidates")
     missed, _, cost, picked = min(tried, key=lambda each: each[:2])
-    told = f"the budget of {amount(budget)} {unit.name} is not used up: the network takes {amount(cost)}"
-    return replace(picked, notices=(told,)) if missed else picked
+    told = [f"trained point {picked.index + 1} of {len(points.points)}, brought to the budget"]
+    if missed:
+        told.append(f"the budget of {amount(budget)} {unit.name} is not used up: the network takes {amount(cost)}")
+    return replace(picked, notices=tuple(told))
 
 
 @torch.no_grad()
-def _evaluated(made: Quantized, dataset: Dataset) -> tuple[float, float]:
-    """Mean loss and share of errors on the validation split."""
+def _evaluated(made: Quantized, dataset: Dataset) -> float:
+    """Mean loss on the validation split."""
     inputs, wanted = split_tensors(dataset.split("validation"))
     network = QuantizedNetwork(made.graph, made.formats)
     parameters = network.quantized_parameters(to_tensors(values_of(made)))
@@ -125,8 +124,7 @@ def _evaluated(made: Quantized, dataset: Dataset) -> tuple[float, float]:
         network.forward(parameters, network.quantized_inputs([x[first : first + AT_ONCE] for x in inputs]))[0]
         for first in range(0, len(wanted), AT_ONCE)
     ]
-    loss, error = judged(torch.cat(outputs), wanted)
-    return float(loss), float(error)
+    return float(mean_loss(torch.cat(outputs), wanted))
 
 
 def values_of(made: Quantized) -> dict[str, FloatArray]:
@@ -152,7 +150,10 @@ def without_bits(graph: Graph, made: Quantized, left: Mapping[str, IntArray]) ->
             told.append(f"layer {node.name!r}: all weights are zero, so that its outputs are the same for every input")
         if node.name in left:
             gone = np.setdiff1d(np.arange(count), left[node.name])
-            told.append(f"layer {node.name!r}: {len(gone)} of {count} units are dead and taken out ({_few(gone)})")
+            stay = np.intersect1d(dead, left[node.name])
+            constant = f"; {len(stay)} without weights give a constant and stay ({_few(stay)})" if len(stay) else ""
+            taken = f"{len(gone)} of {count} units are dead and taken out ({_few(gone)})"
+            told.append(f"layer {node.name!r}: {taken}{constant}")
         elif 0 < len(dead) < count:
             told.append(f"layer {node.name!r}: {len(dead)} of {count} units have no weights left ({_few(dead)})")
     return told

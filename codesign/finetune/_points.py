@@ -62,7 +62,7 @@ class Points:
     def dump(self) -> bytes:
         """As safetensors: ``vectors`` and ``squares`` ``[points, size]``, numbers as metadata."""
         layout = self.network.layout
-        rows = [[each.step, each.cost, each.loss, each.error] for each in self.points]
+        rows = [[each.step, each.cost, each.loss] for each in self.points]
         about = {
             "cost": self.network.cost_name,
             "granularity": layout.granularity,
@@ -86,9 +86,7 @@ class Points:
         about: dict[str, Any] = json.loads(header["__metadata__"]["per_weight"])
         tensors: Mapping[str, Tensor] = load(content)
         rows = zip(about["points"], tensors["vectors"], tensors["squares"], strict=True)
-        points = tuple(
-            Trial(step, cost, loss, error, vector, square) for (step, cost, loss, error), vector, square in rows
-        )
+        points = tuple(Trial(step, cost, loss, vector, square) for (step, cost, loss), vector, square in rows)
         layout = Layout(design.graph, about["signed"], about["granularity"], sent_formats(design))
         network = Network(layout, about["cost"])
         return cls(network, about["loss"], points)

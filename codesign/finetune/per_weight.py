@@ -1,5 +1,6 @@
 """`finetune.per_weight`: bits for every single weight, learned while the cost falls."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
@@ -8,6 +9,7 @@ from typing import ClassVar, Literal
 from codesign.design import Artifact, Design
 from codesign.errors import InputError
 from codesign.passes import Context, Pass
+from codesign.tools import version
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class PerWeight(Pass):
     seconds: float | None = None
     batch: int = 1024
     learning_rate: float = 0.004
-    bits_rate: float = 0.01
-    restarts: int = 60
+    bits_rate: float = 0.004
+    restarts: int = 30
     calibration: int = 4096
     compiled: bool = True
     metric: str = ""
@@ -69,9 +71,13 @@ class PerWeight(Pass):
             if number is not None and not 0 < number < inf:
                 raise InputError(f"{self.name}, {option}", f"{number}", "a number above 0")
 
+    def versions(self) -> Mapping[str, str]:
+        """Of g++, whose machine code rounds sums in an order of its own; empty where steps are not compiled."""
+        return {"g++": version("g++")} if self.compiled and shutil.which("g++") else {}
+
     def run(self, design: Design, context: Context) -> Mapping[str, object]:
         """Start, train, keep the front."""
-        from codesign.finetune._anneal import Recipe, anneal, data_of
+        from codesign.finetune._anneal import Recipe, anneal, data_of, one_answer
         from codesign.finetune._points import Points
         from codesign.finetune._start import beginning
         from codesign.metric import metric_named
@@ -99,8 +105,13 @@ class PerWeight(Pass):
             data = data_of(design)
             run = anneal(begun, data, recipe, context.work, context.progress)
             points = Points.of(begun, run, data)
+        notices = [f"{run.stopped}; points before that are kept"] if run.stopped else []
+        least = one_answer(data[1].wanted)
+        if all(point.loss >= least for point in points.points):
+            found = f"no point does better on the validation split than one answer for all samples, loss {least:.4g}"
+            notices.append(f"{found}: lower learning_rate and bits_rate, or give it more steps")
         digest = context.store.put(points.dump())
         return {
             "artifacts": {"per_weight": Artifact("per_weight.safetensors", digest)},
-            "notices": {self.name: f"{self.name}: {run.stopped}; points before that are kept"} if run.stopped else {},
+            "notices": {f"{self.name}.{index}": f"{self.name}: {told}" for index, told in enumerate(notices)},
         }

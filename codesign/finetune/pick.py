@@ -16,14 +16,14 @@ class Pick(Pass):
     """Take the network for a budget from the trained points, and freeze it as integers; front.svg.
 
     Of the points nearest to the budget, each is brought to it by the changes of single weights that cost the least
-    predicted loss; the one with the fewest errors on the validation split is taken. Nothing is trained again for
+    predicted loss; the one with the least loss on the validation split is taken. Nothing is trained again for
     another budget. What has no bits left is told.
 
     Args:
         budget: Most cost, of the kind that was trained with; the network costs at most a hundredth less.
         luts: Most LUTs, by the estimate of `estimate.resources`, instead; likewise.
-        point: A trained point as it is, by its number from 1, the cheapest. Without any, the one with the fewest
-            errors.
+        point: A trained point as it is, by its number from 1, the cheapest. Without any, the one with the least
+            loss.
         candidates: How many points are brought to the budget.
         shrink: Whether units that no output depends on are taken out of the graph.
     """
@@ -41,7 +41,8 @@ class Pick(Pass):
     def __post_init__(self) -> None:
         given = {"budget": self.budget, "luts": self.luts, "point": self.point}
         if len(named := [name for name, value in given.items() if value is not None]) > 1:
-            raise InputError(f"{self.name}, {named[-1]}", " and ".join(named), "one of them")
+            found = " and ".join(f"{name} = {given[name]}" for name in named)
+            raise InputError(f"{self.name}", found, "one of them", "take the others out")
         for option, most in (("budget", self.budget), ("luts", self.luts)):
             if most is not None and not 0 < most < inf:
                 raise InputError(f"{self.name}, {option}", f"{most}", "a finite number above 0")
