@@ -202,9 +202,10 @@ def _functions(
         loss = float(mean_loss(outputs, validation.wanted))
         return Trial(run.step, float(found[0][1]), loss, vector.clone(), run.state.square.clone())
 
-    # The average is smoother, but for a while after bits have changed it has some that were never trained together.
+    # The average is smoother, but for a while after a bit has changed it mixes numbers from before and after.
     def evaluate(run: Run) -> Trial:
-        return min((trial(run, each) for each in (run.state.vector, run.state.average)), key=lambda each: each.loss)
+        trained, average = trial(run, run.state.vector), trial(run, run.state.average)
+        return average if isfinite(trained.loss) and average.loss < trained.loss else trained
 
     return step, evaluate
 

@@ -38,17 +38,14 @@ class Trials:
 
     Args:
         best: By step of cost, with the loss that it counts with.
-        last: The last two that were made, the newer one last.
-        losses: Of all, in order.
+        last: The last three that were made, the newest one last.
     """
 
     best: dict[int, tuple[float, Trial]] = field(default_factory=dict[int, tuple[float, Trial]])
     last: list[Trial] = field(default_factory=list[Trial])
-    losses: list[float] = field(default_factory=list[float])
 
     def add(self, trial: Trial) -> None:
         """Take in the next trial, and judge the one before it."""
-        self.losses.append(trial.loss)
         self.last = [*self.last, trial][-3:]
         if len(self.last) > 1:
             self._judge(self.last[-2], [each.loss for each in self.last])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def save(run: "Run", path: Path) -> None:
     """Write a run's state, whole or not at all."""
     tensors = {f"state.{key}": value for key, value in run.state._asdict().items()}
-    numbers: dict[str, Any] = {"step": run.step, "elapsed": run.elapsed, "losses": run.trials.losses}
+    numbers: dict[str, Any] = {"step": run.step, "elapsed": run.elapsed}
     named = {f"best.{place}": trial for place, (_, trial) in run.trials.best.items()}
     named |= {f"last.{index}": trial for index, trial in enumerate(run.trials.last)}
     for name, trial in named.items():
@@ -48,4 +48,4 @@ def restore(run: "Run", path: Path) -> None:
         best = {int(place): (loss, trial(f"best.{place}")) for place, loss in numbers["counted"].items()}
         last = [trial(name) for name in sorted(numbers["trials"]) if name.startswith("last.")]
         run.step, run.elapsed = numbers["step"], numbers["elapsed"]
-        run.trials = Trials(best, last, numbers["losses"])
+        run.trials = Trials(best, last)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import log
+from math import ceil, log
 from typing import cast
 
 import numpy as np
@@ -78,7 +78,7 @@ def pick(points: Points, wanted: Wanted, dataset: Dataset, where: str) -> Picked
     """
     trained, point = points.points, wanted.point
     if point is not None and not 1 <= point <= len(trained):
-        raise InputError(f"{where}, point", f"{point}", f"1 to {len(trained)}, the points of the front")
+        raise InputError(f"{where}, point", f"{point}", f"1 to {len(trained)}, the points that were trained")
     if wanted.budget is not None:
         unit = of_cost(points, f"{where}, budget")
         return _at(points, unit, wanted.budget, wanted.candidates, dataset)
@@ -93,7 +93,10 @@ def pick(points: Points, wanted: Wanted, dataset: Dataset, where: str) -> Picked
 def _at(points: Points, unit: Unit, budget: float, candidates: int, dataset: Dataset) -> Picked:
     """Of the points with the nearest costs, each brought to the budget, the one with the least loss."""
     if budget < (cheapest := min(unit.costs)):
-        found, least = f"{amount(budget)} {unit.name}", f"at least {amount(cheapest)}, the cheapest that was trained"
+        found, least = (
+            f"{amount(budget)} {unit.name}",
+            f"at least {ceil(cheapest):,}, for the cheapest that was trained",
+        )
         raise InputError(
             unit.where, found, least, "raise it, or train down to it: lower finetune.per_weight.lowest, more steps"
         )
@@ -108,7 +111,13 @@ def _at(points: Points, unit: Unit, budget: float, candidates: int, dataset: Dat
         found = f"{amount(budget)} {unit.name}, which none of {candidates} points could be brought to"
         raise InputError(unit.where, found, "more", "raise it, or finetune.pick.candidates")
     missed, _, cost, picked = min(tried, key=lambda each: each[:2])
-    told = [f"trained point {picked.index + 1} of {len(points.points)}, brought to the budget"]
+    allowed = f"{amount(cost)} of the {amount(budget)} {unit.name} allowed"
+    told = [f"trained point {picked.index + 1} of {len(points.points)}, brought to {allowed}"]
+    fits = (place for place, own in enumerate(unit.costs) if own <= budget)
+    best = min(fits, key=lambda place: points.points[place].loss)
+    if points.points[best].loss < picked.loss:
+        cheaper = f"takes {amount(unit.costs[best])}, with less validation loss"
+        told.append(f"trained point {best + 1} {cheaper}: finetune.pick.point = {best + 1}")
     if missed:
         told.append(f"the budget of {amount(budget)} {unit.name} is not used up: the network takes {amount(cost)}")
     return replace(picked, notices=tuple(told))

@@ -93,11 +93,13 @@ class PerWeight(Pass):
         with threads(1):
             begun = beginning(design, self.granularity, self.cost, self.start, self.calibration, metric)
             whole = begun.network.whole(begun.vector)
-            highest = self.highest or float(begun.network.total(whole))
+            start = float(begun.network.total(whole))
+            highest = self.highest or start
             lowest = self.lowest or highest / 100
-            if not 1 <= lowest < highest:
+            if not 1 <= lowest < min(highest, start):
                 found = f"from {highest:,.0f} down to {lowest:,.0f} {self.cost}"
-                raise InputError(f"{self.name}, lowest", found, "at least 1, and less than the highest")
+                wanted = f"at least 1, and less than the highest and than the start, which costs {start:,.0f}"
+                raise InputError(f"{self.name}, lowest", found, wanted)
             recipe = Recipe(
                 self.steps, self.seconds, self.batch, self.learning_rate, self.bits_rate, self.restarts,
                 highest, lowest, self.compiled, context.seed,
@@ -107,9 +109,9 @@ class PerWeight(Pass):
             points = Points.of(begun, run, data)
         notices = [f"{run.stopped}; points before that are kept"] if run.stopped else []
         least = one_answer(data[1].wanted)
-        if all(point.loss >= least for point in points.points):
+        if points.loss < least <= min(point.loss for point in points.points):
             found = f"no point does better on the validation split than one answer for all samples, loss {least:.4g}"
-            notices.append(f"{found}: lower learning_rate and bits_rate, or give it more steps")
+            notices.append(f"{found}: lower learning_rate and bits_rate, or raise highest or steps")
         digest = context.store.put(points.dump())
         return {
             "artifacts": {"per_weight": Artifact("per_weight.safetensors", digest)},
