@@ -160,11 +160,11 @@ def without_bits(graph: Graph, made: Quantized, left: Mapping[str, IntArray]) ->
         if node.name in left:
             gone = np.setdiff1d(np.arange(count), left[node.name])
             stay = np.intersect1d(dead, left[node.name])
-            constant = f"; {len(stay)} without weights give a constant and stay ({_few(stay)})" if len(stay) else ""
-            taken = f"{len(gone)} of {count} units are dead and taken out ({_few(gone)})"
+            constant = f"; without weights, but constant, and left: {_few(stay)}" if len(stay) else ""
+            taken = f"dead and taken out: {len(gone)} of {count} units ({_few(gone)})"
             told.append(f"layer {node.name!r}: {taken}{constant}")
         elif 0 < len(dead) < count:
-            told.append(f"layer {node.name!r}: {len(dead)} of {count} units have no weights left ({_few(dead)})")
+            told.append(f"layer {node.name!r}: without weights: {len(dead)} of {count} units ({_few(dead)})")
     return told
 
 

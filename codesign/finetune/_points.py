@@ -42,7 +42,7 @@ class Points:
         """What a run leaves behind.
 
         Raises:
-            InputError: Nothing.
+            InputError: No point has a finite loss.
         """
         network, (_, validation) = begun.network, data
         graph = network.layout.graph

@@ -486,7 +486,7 @@ def test_units_that_give_a_constant_and_stay_are_told() -> None:
     made = replace(design.quantized, codes={**design.quantized.codes, "w0": weight})
     left = np.setdiff1d(np.arange(12), [1, 7])
     (first, *_) = without_bits(before().graph, made, {design.graph.weighted()[0].name: left})
-    assert "2 of 12 units are dead and taken out (1, 7); 1 without weights give a constant and stay (5)" in first
+    assert "dead and taken out: 2 of 12 units (1, 7); without weights, but constant, and left: 5" in first
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -524,7 +524,7 @@ def test_no_point_rests_on_one_evaluation() -> None:
 def test_dead_units_and_layers_are_told() -> None:
     cheapest = picked(Pick(point=1))
     assert not any("brought to" in notice for notice in cheapest.notices.values())
-    assert any("no weights left" in notice or "all weights are zero" in notice for notice in cheapest.notices.values())
+    assert any("without weights:" in notice or "all weights are zero" in notice for notice in cheapest.notices.values())
 
 
 @pytest.mark.parametrize(
