@@ -1,11 +1,11 @@
 """Fronts of the examples' networks with bits for every weight, beside the same bits for all.
 
     pip install -e ".[benchmarks]"
-    python benchmarks/per_weight.py [digits jet_constituents] [--steps N] [--bits B ...]
+    python benchmarks/per_weight.py [digits jet_constituents] [--steps N] [--bits B ...] [--epochs N]
 
-The flow `per_weight` trains once and leaves a front. Beside it, `finetune.qat` trains the example's network, as its
-build file says, with as many bits for every weight and every activation: once for each number of bits. Inputs are the
-build file's.
+The flow `per_weight` trains once and leaves a front. Beside it, `finetune.qat` trains the example's network with as
+many bits for every weight and every activation, once for each number of bits: for epochs of which each training took
+0.6 to 1.3 times as long as the front's, or as --epochs says. Everything else is the build file's.
 
 How to read the table: LUTs are estimated, by `estimate.resources`, whose error is not known for convolutions;
 accuracies are simulated, of integers, on the test split, which chose nothing. Points of the front are of those that
@@ -34,6 +34,8 @@ from codesign.store import Store
 ROOT = Path(__file__).parent.parent
 #: Options of `finetune.per_weight`, by example.
 OPTIONS: Mapping[str, Mapping[str, object]] = {"digits": {"batch": 64}, "jet_constituents": {"batch": 512}}
+#: Epochs of `finetune.qat`, by example: of the order of 40,000 steps of `finetune.per_weight` in seconds.
+EPOCHS: Mapping[str, int] = {"digits": 2400, "jet_constituents": 350}
 #: More than any network has: nothing is held to it.
 FREE = 1e12
 #: Most points of a front that are shown.
@@ -69,13 +71,14 @@ def front(example: str, out: Path, steps: int) -> Iterator[tuple[str, Quantized,
         yield "every weight its own", points.integers(best[place])[0], design.dataset, seconds
 
 
-def uniform(example: str, out: Path, bits: int) -> tuple[str, Quantized, Dataset, str]:
+def uniform(example: str, out: Path, bits: int, epochs: int) -> tuple[str, Quantized, Dataset, str]:
     """The network with as many bits for all."""
     options = {
         "allocate.weight_bits": [bits, bits],
         "allocate.activation_bits": [bits, bits],
         "allocate.activation_offset": 0,
         "allocate.budgets.weight_bits": FREE,
+        "finetune.qat.epochs": epochs,
     }
     design, seconds = built(example, out, "qonnx", options)
     return f"{bits} for all", design.quantized, design.dataset, seconds
@@ -95,11 +98,14 @@ def main() -> None:
     parser.add_argument("examples", nargs="*", default=list(OPTIONS), help="which")
     parser.add_argument("--steps", type=int, default=40_000, help="of training, for the front")
     parser.add_argument("--bits", type=int, nargs="*", default=[2, 3, 4, 5, 6], help="for all")
+    parser.add_argument("--epochs", type=int, help="of the same bits for all")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-per-weight"), help="build directories")
     given = parser.parse_args()
     for example in given.examples:
         folder = given.out / example
-        found = [*front(example, folder, given.steps), *(uniform(example, folder, bits) for bits in given.bits)]
+        epochs = given.epochs or EPOCHS[example]
+        others = (uniform(example, folder, bits, epochs) for bits in given.bits)
+        found = [*front(example, folder, given.steps), *others]
         table = Table(*HEADS, title=example)
         rows = [row(*each) for each in found]
         for each in rows:
