@@ -9,7 +9,7 @@ from typing import Any
 from codesign.directory import CACHE, PENDING, completed, opened, publish, read_report, withdraw_report
 from codesign.engine import Engine, Fields, Observer, PassRun, Quiet, decode
 from codesign.errors import InputError, did_you_mean
-from codesign.flow import Flow, plan, unmet
+from codesign.flow import Flow, plan, require_programs, unmet
 from codesign.kept import Kept
 from codesign.passes import Pass, lookup, registry, stage
 from codesign.report.files.publish import publish_report
@@ -70,6 +70,7 @@ def deploy(
         allowed = [Setting(f"{STAGE}.allow_unproven", True, "--allow-unproven", Path(), explicit=True)] * allow_unproven
         flow = Flow(STAGE, "", ()).extended(names, "--format")
         steps = plan(flow, [*kept.settings, *set_options, *allowed], _present(kept.fields))
+        require_programs(steps)
         return make(directory, Engine(store, kept.seed, observer or Quiet()), steps, kept.fields, report)
 
 

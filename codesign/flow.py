@@ -115,7 +115,7 @@ def load_flow(name: str, folder: Path) -> Flow:
 
 
 def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> list[Pass]:
-    """Make the passes of a flow, and check all that can be checked before the first one runs.
+    """Make the passes of a flow, and check what is known of them before the first one runs, programs apart.
 
     Args:
         flow: The flow.
@@ -123,7 +123,7 @@ def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> l
         present: Fields that the design has already.
 
     Raises:
-        InputError: An unknown pass or option, a wrong type, a field that nothing writes, a missing program or file.
+        InputError: An unknown pass or option, a wrong type, a field that nothing writes, a missing file.
     """
     values: dict[str, dict[str, Any]] = {name: dict(flow.options.get(name, {})) for name in flow.passes}
     if not flow.passes or len(set(flow.passes)) < len(flow.passes):
@@ -147,10 +147,22 @@ def plan(flow: Flow, given: Sequence[Setting], present: Sequence[str] = ()) -> l
             if not is_file(path):
                 found = f"{str(path)!r} is a folder" if path.is_dir() else f"file {str(path)!r} is not there"
                 raise InputError(f"pass {step.name}", found, "an existing file")
+    return steps
+
+
+def require_programs(steps: Sequence[Pass]) -> None:
+    """Miss a program before the first pass runs.
+
+    Args:
+        steps: Those that are to run: what a flow has after them needs none.
+
+    Raises:
+        InputError: One is not there.
+    """
+    for step in steps:
         for program in step.programs():
             tools.find(program)
-        step.versions()  # a tool that is missing is missed at once
-    return steps
+        step.versions()
 
 
 def _not_there(setting: Setting, name: str, flow: Flow, given: Sequence[Setting]) -> InputError:

@@ -12,7 +12,7 @@ from codesign.design import Design
 from codesign.directory import note_left, opened, publish, withdraw
 from codesign.engine import Engine, Fields, Observer, PassRun, Quiet, decode, encode
 from codesign.errors import InputError, did_you_mean
-from codesign.flow import Flow, load_flow, plan
+from codesign.flow import Flow, load_flow, plan, require_programs
 from codesign.kept import Kept
 from codesign.load.data.arrays import Data
 from codesign.passes import Pass, Progress, stage
@@ -162,7 +162,9 @@ def planned(
         InputError: The build file does not allow a plan.
     """
     request = _requested(path, target, flow, set_options)
-    return plan(request.flow, request.settings, ("target",)), request.target
+    steps = plan(request.flow, request.settings, ("target",))
+    require_programs(steps)
+    return steps, request.target
 
 
 def _requested(
@@ -265,6 +267,7 @@ def _run(request: _Request, observer: Observer) -> BuildResult:
     if request.until is not None:
         chosen = _named(request.until, names, "--until")
         steps = steps[: names.index(chosen[-1]) + 1]
+    require_programs(steps)
     force = frozenset(name for wanted in request.force for name in _named(wanted, names, "--force"))
     building = [step for step in steps if stage(step.name) != deployment.STAGE]
     formats = [step for step in steps if stage(step.name) == deployment.STAGE]

@@ -181,6 +181,16 @@ def test_the_output_of_a_pipe_has_no_empty_lines_between_passes(tmp_path: Path) 
     assert [line for line in lines if not line.strip()] == []
 
 
+def test_programs_of_passes_after_the_last_are_not_needed(tmp_path: Path) -> None:
+    project, none = make(tmp_path / "project"), {"PATH": str(tmp_path)}
+    partly = project.build("--flow", "hls4ml", "--until", "load", environment=none)
+    assert (partly.code, partly.err) == (0, "")
+    whole = project.build("--flow", "hls4ml", environment=none)
+    assert whole.code == 2
+    assert "program 'g++': not on PATH; install a C++ compiler" in whole.err
+    assert "load.npz" not in whole.out
+
+
 # Exit code 1.
 
 
